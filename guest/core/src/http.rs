@@ -1,0 +1,70 @@
+//! The little of HTTP that a decision needs: bytes in, bytes out.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// A received header field. Names compare without regard to case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header<'a> {
+    /// The field's name.
+    pub name: &'a str,
+    /// The field's value, as received.
+    pub value: &'a [u8],
+}
+
+/// A header field to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeaderOut {
+    /// The field's name, in lower case.
+    pub name: &'static str,
+    /// The field's value: visible ASCII and spaces only.
+    pub value: String,
+}
+
+/// What is known of a request before its body.
+#[derive(Clone, Copy, Debug)]
+pub struct Head<'a> {
+    /// The method, as received.
+    pub method: &'a str,
+    /// Path and query, as they stand in the request line.
+    pub path: &'a str,
+    /// The header fields in the order received.
+    pub headers: &'a [Header<'a>],
+}
+
+impl<'a> Head<'a> {
+    /// The path without its query.
+    pub fn path_only(&self) -> &'a str {
+        self.path.split_once('?').map_or(self.path, |(path, _)| path)
+    }
+
+    /// The query, without its question mark; empty when there is none.
+    pub fn query(&self) -> &'a str {
+        self.path.split_once('?').map_or("", |(_, query)| query)
+    }
+}
+
+/// All values of a header, in the order received.
+pub(crate) fn values<'h, 'a>(headers: &'h [Header<'a>], name: &'h str) -> impl Iterator<Item = &'a [u8]> + 'h {
+    headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
+}
+
+/// A header's first value, without surrounding blanks, if it is UTF-8 and not empty.
+pub(crate) fn text<'a>(headers: &[Header<'a>], name: &str) -> Option<&'a str> {
+    values(headers, name)
+        .next()
+        .and_then(|value| core::str::from_utf8(value).ok())
+        .map(str::trim)
+        .filter(|value| !value.is_empty())
+}
+
+/// What to answer the sender.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// The header fields, without `content-length`.
+    pub headers: Vec<HeaderOut>,
+    /// The body.
+    pub body: Vec<u8>,
+}

@@ -1,0 +1,1 @@
+//! The Hookgate component on wasmtime.

@@ -1,0 +1,1 @@
+//! What the tests share: the example deliveries, servers to talk to, programs to run.
