@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 /// A string of the body: borrowed unless it had escapes.
-pub type Text<'a> = Cow<'a, str>;
+pub(crate) type Text<'a> = Cow<'a, str>;
 
 /// A run of bytes of the received body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

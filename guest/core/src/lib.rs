@@ -22,7 +22,9 @@
 extern crate alloc;
 
 mod event;
+mod json;
 mod http;
 
 pub use event::{Batch, Contradiction, Delivery, Event, Kind, NameOrigin, Span};
+pub use json::ParseError;
 pub use http::{Head, Header, HeaderOut, Response};

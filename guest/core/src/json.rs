@@ -1,0 +1,441 @@
+//! A JSON reader made for one pass over a body that is somebody else's.
+//!
+//! It checks the whole grammar (RFC 8259), borrows what it can, knows where every value stands, and never fails over a value
+//! of an unexpected type: asking for a string where there is a number skips the number. Of duplicate keys the last one wins, as
+//! in JavaScript, Python, Ruby, Go and `serde_json`, because every reader here is asked again and replaces what it said before.
+
+use alloc::borrow::Cow;
+use alloc::string::String;
+
+use crate::event::{Span, Text};
+
+/// How deep objects and arrays may be nested.
+pub(crate) const MAX_DEPTH: u32 = 64;
+
+/// Why a body cannot be read at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParseError {
+    /// Not UTF-8 or not JSON, from this byte on.
+    NotJson(usize),
+    /// JSON, but not an object.
+    NotAnObject,
+    /// Nested deeper than 64 levels at this byte.
+    TooDeep(usize),
+    /// More events than this.
+    TooManyEvents(u32),
+}
+
+impl core::fmt::Display for ParseError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::NotJson(at) => write!(f, "not JSON at byte {at}"),
+            Self::NotAnObject => write!(f, "not a JSON object"),
+            Self::TooDeep(at) => write!(f, "nested deeper than {MAX_DEPTH} levels at byte {at}"),
+            Self::TooManyEvents(limit) => write!(f, "more than {limit} events"),
+        }
+    }
+}
+
+impl core::error::Error for ParseError {}
+
+type Result<T> = core::result::Result<T, ParseError>;
+
+/// A cursor over a JSON text.
+pub(crate) struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+    depth: u32,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader at the start of a body.
+    pub(crate) fn new(body: &'a [u8]) -> Result<Self> {
+        let text = core::str::from_utf8(body).map_err(|error| ParseError::NotJson(error.valid_up_to()))?;
+        Ok(Self { text, at: 0, depth: 0 })
+    }
+
+    /// Fails unless only blanks are left.
+    pub(crate) fn finish(mut self) -> Result<()> {
+        match self.peek() {
+            None => Ok(()),
+            Some(_) => self.fault(),
+        }
+    }
+
+    /// Calls `member` with each key of the object that stands here, the reader at the key's value, which `member` must
+    /// consume. Anything else than an object is skipped, and false returned.
+    pub(crate) fn object(&mut self, mut member: impl FnMut(&mut Self, &str) -> Result<()>) -> Result<bool> {
+        if self.peek() != Some(b'{') {
+            return self.skip().map(|_| false);
+        }
+        self.descend()?;
+        if self.peek() == Some(b'}') {
+            self.ascend();
+            return Ok(true);
+        }
+        loop {
+            if self.peek() != Some(b'"') {
+                return self.fault();
+            }
+            let key = self.quoted()?;
+            self.expect(b':')?;
+            member(self, &key)?;
+            match self.peek() {
+                Some(b',') => self.advance(1),
+                Some(b'}') => {
+                    self.ascend();
+                    return Ok(true);
+                }
+                _ => return self.fault(),
+            }
+        }
+    }
+
+    /// Calls `element` at each element of the array that stands here, which `element` must consume. Anything else than an
+    /// array is skipped, and false returned.
+    pub(crate) fn array(&mut self, mut element: impl FnMut(&mut Self) -> Result<()>) -> Result<bool> {
+        if self.peek() != Some(b'[') {
+            return self.skip().map(|_| false);
+        }
+        self.descend()?;
+        if self.peek() == Some(b']') {
+            self.ascend();
+            return Ok(true);
+        }
+        loop {
+            element(self)?;
+            match self.peek() {
+                Some(b',') => self.advance(1),
+                Some(b']') => {
+                    self.ascend();
+                    return Ok(true);
+                }
+                _ => return self.fault(),
+            }
+        }
+    }
+
+    /// The string that stands here.
+    pub(crate) fn string(&mut self) -> Result<Option<Text<'a>>> {
+        match self.peek() {
+            Some(b'"') => self.quoted().map(Some),
+            _ => self.skip().map(|_| None),
+        }
+    }
+
+    /// The string that stands here, or the number as it is written.
+    pub(crate) fn scalar(&mut self) -> Result<Option<Text<'a>>> {
+        match self.peek() {
+            Some(b'-' | b'0'..=b'9') => self.skip().map(|span| self.text.get(span.start..span.end).map(Cow::Borrowed)),
+            _ => self.string(),
+        }
+    }
+
+    /// The boolean that stands here.
+    pub(crate) fn boolean(&mut self) -> Result<Option<bool>> {
+        let span = self.skip()?;
+        Ok(match self.text.get(span.start..span.end) {
+            Some("true") => Some(true),
+            Some("false") => Some(false),
+            _ => None,
+        })
+    }
+
+    /// The number that stands here, or that the string which stands here spells.
+    pub(crate) fn number<T: core::str::FromStr>(&mut self) -> Result<Option<T>> {
+        Ok(self.scalar()?.and_then(|text| text.parse().ok()))
+    }
+
+    /// Passes over the value that stands here and says where it stood.
+    pub(crate) fn skip(&mut self) -> Result<Span> {
+        let first = self.peek();
+        let start = self.at;
+        match first {
+            Some(b'"') => drop(self.quoted_raw()?),
+            Some(b'{') => drop(self.object(|reader, _| reader.skip().map(drop))?),
+            Some(b'[') => drop(self.array(|reader| reader.skip().map(drop))?),
+            Some(b't') => self.literal("true")?,
+            Some(b'f') => self.literal("false")?,
+            Some(b'n') => self.literal("null")?,
+            Some(b'-' | b'0'..=b'9') => self.digits()?,
+            _ => return self.fault(),
+        }
+        Ok(Span { start, end: self.at })
+    }
+
+    /// Reads the value that stands here with `read` and says where it stood.
+    pub(crate) fn spanned<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<(T, Span)> {
+        self.peek();
+        let start = self.at;
+        let value = read(self)?;
+        Ok((value, Span { start, end: self.at }))
+    }
+
+    fn fault<T>(&self) -> Result<T> {
+        Err(ParseError::NotJson(self.at))
+    }
+
+    fn rest(&self) -> &'a [u8] {
+        self.text.as_bytes().get(self.at..).unwrap_or_default()
+    }
+
+    fn advance(&mut self, by: usize) {
+        self.at = self.at.saturating_add(by);
+    }
+
+    /// The next byte that is not a blank.
+    fn peek(&mut self) -> Option<u8> {
+        loop {
+            match self.text.as_bytes().get(self.at) {
+                Some(b' ' | b'\n' | b'\r' | b'\t') => self.advance(1),
+                byte => return byte.copied(),
+            }
+        }
+    }
+
+    fn expect(&mut self, byte: u8) -> Result<()> {
+        if self.peek() != Some(byte) {
+            return self.fault();
+        }
+        self.advance(1);
+        Ok(())
+    }
+
+    fn descend(&mut self) -> Result<()> {
+        if self.depth >= MAX_DEPTH {
+            return Err(ParseError::TooDeep(self.at));
+        }
+        self.depth = self.depth.saturating_add(1);
+        self.advance(1);
+        Ok(())
+    }
+
+    fn ascend(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
+        self.advance(1);
+    }
+
+    fn literal(&mut self, word: &str) -> Result<()> {
+        if !self.rest().starts_with(word.as_bytes()) {
+            return self.fault();
+        }
+        self.advance(word.len());
+        Ok(())
+    }
+
+    fn digits(&mut self) -> Result<()> {
+        if self.rest().first() == Some(&b'-') {
+            self.advance(1);
+        }
+        match self.rest().first() {
+            Some(b'0') => self.advance(1),
+            _ => self.digit_run()?,
+        }
+        if self.rest().first() == Some(&b'.') {
+            self.advance(1);
+            self.digit_run()?;
+        }
+        if let Some(b'e' | b'E') = self.rest().first() {
+            self.advance(1);
+            if let Some(b'+' | b'-') = self.rest().first() {
+                self.advance(1);
+            }
+            self.digit_run()?;
+        }
+        Ok(())
+    }
+
+    fn digit_run(&mut self) -> Result<()> {
+        let run = self.rest().iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if run == 0 {
+            return self.fault();
+        }
+        self.advance(run);
+        Ok(())
+    }
+
+    fn quoted(&mut self) -> Result<Text<'a>> {
+        let (raw, escaped) = self.quoted_raw()?;
+        Ok(if escaped { Cow::Owned(unescape(raw)) } else { Cow::Borrowed(raw) })
+    }
+
+    /// What stands between the quotes, and whether there is an escape in it.
+    fn quoted_raw(&mut self) -> Result<(&'a str, bool)> {
+        self.advance(1);
+        let start = self.at;
+        let mut escaped = false;
+        loop {
+            self.advance(plain_run(self.rest()));
+            match self.rest() {
+                [b'"', ..] => {
+                    let raw = self.text.get(start..self.at).unwrap_or_default();
+                    self.advance(1);
+                    return Ok((raw, escaped));
+                }
+                [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => self.advance(2),
+                [b'\\', b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit()) => {
+                    self.advance(6)
+                }
+                _ => return self.fault(),
+            }
+            escaped = true;
+        }
+    }
+}
+
+/// How many bytes from the start on need no second look inside a string. Whole blocks at a time, which the compiler turns
+/// into vector instructions.
+fn plain_run(bytes: &[u8]) -> usize {
+    let special = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
+    let (blocks, _) = bytes.as_chunks::<16>();
+    let plain = blocks.iter().take_while(|block| !block.iter().fold(false, |any, &byte| any | special(byte))).count();
+    let start = plain.saturating_mul(16);
+    let rest = bytes.get(start..).unwrap_or_default();
+    start.saturating_add(rest.iter().position(|&byte| special(byte)).unwrap_or(rest.len()))
+}
+
+/// Resolves the escapes of a string that was checked. Half a surrogate pair becomes U+FFFD.
+fn unescape(raw: &str) -> String {
+    let mut text = String::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some((plain, escape)) = rest.split_once('\\') {
+        text.push_str(plain);
+        let mut characters = escape.chars();
+        match characters.next() {
+            Some('b') => text.push('\u{8}'),
+            Some('f') => text.push('\u{c}'),
+            Some('n') => text.push('\n'),
+            Some('r') => text.push('\r'),
+            Some('t') => text.push('\t'),
+            Some('u') => {
+                let (unit, behind) = code_unit(characters.as_str());
+                characters = behind.chars();
+                let low = behind.strip_prefix("\\u").map(code_unit);
+                match (unit, low) {
+                    (0xd800..=0xdbff, Some((low @ 0xdc00..=0xdfff, behind))) => {
+                        text.extend(char::decode_utf16([unit, low]).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)));
+                        characters = behind.chars();
+                    }
+                    _ => text.push(char::from_u32(u32::from(unit)).unwrap_or(char::REPLACEMENT_CHARACTER)),
+                }
+            }
+            Some(character) => text.push(character),
+            None => {}
+        }
+        rest = characters.as_str();
+    }
+    text.push_str(rest);
+    text
+}
+
+/// The UTF-16 code unit that four hexadecimal digits spell, and what stands behind them.
+fn code_unit(digits: &str) -> (u16, &str) {
+    let (digits, behind) = digits.split_at_checked(4).unwrap_or((digits, ""));
+    (u16::from_str_radix(digits, 16).unwrap_or(0xfffd), behind)
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::string::ToString;
+    use alloc::vec::Vec;
+
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+
+    fn check(text: &str) -> Result<()> {
+        let mut reader = Reader::new(text.as_bytes())?;
+        reader.skip()?;
+        reader.finish()
+    }
+
+    fn string(text: &str) -> Option<String> {
+        Reader::new(text.as_bytes()).unwrap().string().unwrap().map(Cow::into_owned)
+    }
+
+    #[test]
+    fn the_grammar_is_checked_to_the_letter() {
+        for good in ["{}", "[]", " [1, -0.5e+10 ,\"\\u00e9\\/\"]\n", "{\"a\":{\"b\":[null,true,false]}}", "0", "\"\\ud800\""] {
+            assert_eq!(check(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "", "{", "{]", "[1,]", "{\"a\":1,}", "{\"a\"}", "{a:1}", "01", "1.", ".5", "-", "1e", "+1", "tru", "nul", "\"", "\"\\x\"",
+            "\"\\u12g4\"", "\"\u{1}\"", "'a'", "[1 2]", "{} {}", "\u{feff}{}", "NaN", "{\"a\":1 \"b\":2}",
+        ] {
+            assert!(matches!(check(bad), Err(ParseError::NotJson(_))), "{bad}");
+        }
+        assert_eq!(check("[1,x]"), Err(ParseError::NotJson(3)));
+        assert_eq!(Reader::new(b"\"\xff\"").err(), Some(ParseError::NotJson(1)));
+    }
+
+    #[test]
+    fn escapes_are_resolved() {
+        assert_eq!(string(r#""a\"\\\/\b\f\n\r\tz""#).as_deref(), Some("a\"\\/\u{8}\u{c}\n\r\tz"));
+        assert_eq!(string(r#""\u00e9\ud83d\ude00 \u0026""#).as_deref(), Some("é😀 &"));
+        assert_eq!(string(r#""\ud83dx\ude00""#).as_deref(), Some("\u{fffd}x\u{fffd}"));
+        assert_eq!(string(r#""\ud83d\u0041""#).as_deref(), Some("\u{fffd}A"));
+    }
+
+    #[test]
+    fn nesting_is_limited() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert_eq!(check(&nested(64)), Ok(()));
+        assert_eq!(check(&nested(65)), Err(ParseError::TooDeep(64)));
+        assert_eq!(check(&"[".repeat(1_000_000)), Err(ParseError::TooDeep(64)));
+    }
+
+    #[test]
+    fn another_type_than_asked_for_is_skipped() {
+        let mut reader = Reader::new(br#"{"a":[1,{"b":2}],"c":"d"}"#).unwrap();
+        let mut seen = Vec::new();
+        let found = reader.object(|reader, key| {
+            seen.push((key.to_string(), reader.string()?.map(Cow::into_owned)));
+            Ok(())
+        });
+        assert_eq!(found, Ok(true));
+        assert_eq!(seen, [("a".to_string(), None), ("c".to_string(), Some("d".to_string()))]);
+    }
+
+    fn json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 64, 8, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..8).prop_map(Value::from),
+                prop::collection::vec((any::<String>(), inner), 0..8).prop_map(|members| members.into_iter().collect()),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_serde_json_writes_is_read(value in json(), pretty in any::<bool>()) {
+            let text = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) }.unwrap();
+            prop_assert_eq!(check(&text), Ok(()));
+        }
+
+        #[test]
+        fn damaged_text_is_judged_as_serde_json_judges_it(value in json(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+            let mut bytes = serde_json::to_vec(&value).unwrap();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            let ours = core::str::from_utf8(&bytes).is_ok_and(|text| check(text).is_ok());
+            let theirs = core::str::from_utf8(&bytes).is_ok()
+                && serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).is_ok();
+            // serde_json lets control characters pass in values that it ignores.
+            let controls = bytes.iter().any(|byte| *byte < 0x20);
+            prop_assert!(ours == theirs || controls, "{ours} {theirs} {}", String::from_utf8_lossy(&bytes));
+        }
+
+        #[test]
+        fn strings_come_back_as_they_were(text in any::<String>()) {
+            prop_assert_eq!(string(&serde_json::to_string(&text).unwrap()), Some(text));
+        }
+    }
+}
