@@ -22,9 +22,16 @@
 extern crate alloc;
 
 mod event;
+mod gate;
 mod json;
 mod http;
+mod policy;
+mod route;
+mod verify;
 
 pub use event::{Batch, Contradiction, Delivery, Event, Kind, NameOrigin, Span};
+pub use gate::{Dedupe, Gate, Limits, Secret, Source, Target};
 pub use json::ParseError;
 pub use http::{Head, Header, HeaderOut, Response};
+pub use policy::{BodyForm, PolicyError, Scheme};
+pub use verify::Rejection;

@@ -1,0 +1,311 @@
+//! Is this body genuine? HMAC-SHA256 over the bytes as received.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::hint::black_box;
+
+use ctutils::CtEq;
+use hashbrown::HashMap;
+use hmac::digest::CtOutput;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use crate::http::{Header, values};
+use crate::policy::Scheme;
+
+/// The longest phone number id that is ever looked up, in characters.
+pub(crate) const PHONE_NUMBER_ID_LEN: usize = 64;
+
+/// Why a request is not taken for genuine. For the log: the sender always gets the same answer and never learns which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    /// The path belongs to no source.
+    UnknownSource,
+    /// The method is not POST.
+    WrongMethod,
+    /// The body is over the policy's limit.
+    TooLarge,
+    /// No header that the source's scheme accepts is there.
+    MissingSignature,
+    /// The signature header is there more than once.
+    RepeatedSignature,
+    /// The signature is not 64 hexadecimal digits, with an optional `sha256=` before them.
+    MalformedSignature,
+    /// No secret of the source gives this signature for these bytes.
+    WrongSignature,
+    /// The source looks secrets up by phone number, and the body names none that it knows, or several tenants' at once.
+    UnknownTenant,
+    /// Every message is older than the source's `max_age_s`.
+    TooOld,
+    /// The verify token of a GET handshake is not the source's.
+    WrongVerifyToken,
+}
+
+impl Rejection {
+    /// The reason as logs and command lines write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::UnknownSource => "unknown-source",
+            Self::WrongMethod => "wrong-method",
+            Self::TooLarge => "too-large",
+            Self::MissingSignature => "missing-signature",
+            Self::RepeatedSignature => "repeated-signature",
+            Self::MalformedSignature => "malformed-signature",
+            Self::WrongSignature => "wrong-signature",
+            Self::UnknownTenant => "unknown-tenant",
+            Self::TooOld => "too-old",
+            Self::WrongVerifyToken => "wrong-verify-token",
+        }
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl core::error::Error for Rejection {}
+
+/// An HMAC-SHA256 key whose inner and outer blocks are hashed already.
+#[derive(Clone)]
+pub(crate) struct Key(Hmac<Sha256>);
+
+impl Key {
+    /// None when there is nothing to make a key of: an empty secret protects nothing.
+    pub(crate) fn new(secret: &[u8]) -> Option<Self> {
+        if secret.is_empty() {
+            return None;
+        }
+        Hmac::new_from_slice(secret).ok().map(Self)
+    }
+
+    /// The signature of `body`, as lower-case hexadecimal digits.
+    pub(crate) fn sign(&self, body: &[u8]) -> String {
+        hex::encode(self.0.clone().chain_update(body).finalize().into_bytes())
+    }
+
+    fn digest(&self, body: &[u8]) -> Digest {
+        self.0.clone().chain_update(body).finalize()
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(..)")
+    }
+}
+
+/// What a body and a key give. Compares in constant time.
+type Digest = CtOutput<Hmac<Sha256>>;
+
+/// The token of Meta's GET handshake.
+pub(crate) struct Token(Box<[u8]>);
+
+impl Token {
+    pub(crate) fn new(value: &str) -> Self {
+        Self(value.as_bytes().into())
+    }
+
+    /// Compares in constant time; only the lengths show.
+    pub(crate) fn is(&self, given: &[u8]) -> bool {
+        self.0.ct_eq(given).into()
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(..)")
+    }
+}
+
+/// The headers that can carry a signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SignatureHeader {
+    /// Kapso's own.
+    Webhook,
+    /// What an early page of Kapso's documentation called it.
+    Kapso,
+    /// Meta's.
+    Hub,
+}
+
+impl SignatureHeader {
+    /// The header's name, in lower case.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Webhook => "x-webhook-signature",
+            Self::Kapso => "x-kapso-signature",
+            Self::Hub => "x-hub-signature-256",
+        }
+    }
+
+    fn read(self, headers: &[Header<'_>]) -> Result<Option<Signature>, Rejection> {
+        let mut found = values(headers, self.name());
+        let Some(value) = found.next() else { return Ok(None) };
+        if found.next().is_some() {
+            return Err(Rejection::RepeatedSignature);
+        }
+        decode(value).map(|digest| Some(Signature { header: self, digest })).ok_or(Rejection::MalformedSignature)
+    }
+}
+
+fn decode(value: &[u8]) -> Option<Digest> {
+    const PREFIX: &[u8] = b"sha256=";
+    let value = value.trim_ascii();
+    let digits = match value.split_at_checked(PREFIX.len()) {
+        Some((prefix, digits)) if prefix.eq_ignore_ascii_case(PREFIX) => digits,
+        _ => value,
+    };
+    let mut digest = [0; 32];
+    hex::decode_to_slice(digits, &mut digest).ok()?;
+    Some(CtOutput::new(digest.into()))
+}
+
+#[derive(Clone)]
+struct Signature {
+    header: SignatureHeader,
+    digest: Digest,
+}
+
+/// The signatures that a request brought and its source's scheme accepts: one, or with `any` up to two.
+#[derive(Clone)]
+pub(crate) struct Signatures([Option<Signature>; 2]);
+
+impl Signatures {
+    /// # Errors
+    /// `MissingSignature`, `RepeatedSignature` or `MalformedSignature`.
+    pub(crate) fn read(
+        scheme: Scheme,
+        accept_x_kapso_signature: bool,
+        headers: &[Header<'_>],
+    ) -> Result<Self, Rejection> {
+        let kapso = match scheme {
+            Scheme::Meta => None,
+            Scheme::Kapso | Scheme::Any => match SignatureHeader::Webhook.read(headers)? {
+                None if accept_x_kapso_signature => SignatureHeader::Kapso.read(headers)?,
+                signature => signature,
+            },
+        };
+        let meta = match scheme {
+            Scheme::Kapso => None,
+            Scheme::Meta | Scheme::Any => SignatureHeader::Hub.read(headers)?,
+        };
+        match (kapso, meta) {
+            (None, None) => Err(Rejection::MissingSignature),
+            (kapso, meta) => Ok(Self([kapso, meta])),
+        }
+    }
+
+    fn which(&self, digest: &Digest) -> Option<SignatureHeader> {
+        self.0.iter().flatten().find(|signature| signature.digest == *digest).map(|signature| signature.header)
+    }
+}
+
+/// The secret that a body was signed with, and the header that said so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Match<'a> {
+    /// The secret's name.
+    pub(crate) secret: &'a str,
+    pub(crate) header: SignatureHeader,
+}
+
+/// The secrets of one source.
+#[derive(Debug)]
+pub(crate) struct Keys {
+    /// Each secret once.
+    keys: Vec<(String, Key)>,
+    /// Indices into `keys`: the source's `secrets`, tried in turn.
+    listed: Vec<usize>,
+    /// Indices into `keys` by phone number id.
+    tenants: HashMap<String, Vec<usize>>,
+    /// How many digests of a body a failure costs, whatever its reason.
+    rounds: usize,
+}
+
+impl Keys {
+    /// `listed` and `tenants` hold indices into `keys`; others are passed over.
+    pub(crate) fn new(keys: Vec<(String, Key)>, listed: Vec<usize>, tenants: HashMap<String, Vec<usize>>) -> Self {
+        let rounds = tenants.values().map(Vec::len).max().unwrap_or_default().max(listed.len());
+        Self { keys, listed, tenants, rounds }
+    }
+
+    /// Whether the body's phone numbers say which secrets to try.
+    pub(crate) fn by_phone_number(&self) -> bool {
+        !self.tenants.is_empty()
+    }
+
+    fn tenant(&self, id: &str) -> Option<&[usize]> {
+        // A string of n bytes has at least n / 4 characters, so a huge one is not even counted.
+        let fits = id.len() <= PHONE_NUMBER_ID_LEN.saturating_mul(4) && id.chars().count() <= PHONE_NUMBER_ID_LEN;
+        fits.then(|| self.tenants.get(id)).flatten().map(Vec::as_slice)
+    }
+}
+
+/// Hashes a body as it comes, where the first secret to try is known before the body.
+#[derive(Clone)]
+pub(crate) struct Verifier {
+    signatures: Signatures,
+    /// The digest so far with the first of the listed secrets; none where the body must name the secrets first.
+    first: Option<Hmac<Sha256>>,
+}
+
+impl Verifier {
+    pub(crate) fn new(keys: &Keys, signatures: Signatures) -> Self {
+        let first = match keys.listed.first() {
+            Some(index) if !keys.by_phone_number() => keys.keys.get(*index).map(|(_, key)| key.0.clone()),
+            _ => None,
+        };
+        Self { signatures, first }
+    }
+
+    /// The next bytes of the body.
+    pub(crate) fn feed(&mut self, chunk: &[u8]) {
+        if let Some(first) = &mut self.first {
+            first.update(chunk);
+        }
+    }
+
+    /// `body` is all that was fed; `phone_numbers` the ids that it names, in its order. They matter only where secrets are
+    /// looked up by phone number.
+    ///
+    /// The secrets tried are those of the first id that the source knows, or the listed ones where it knows none. Every id
+    /// of the body must belong to a tenant with the secret that matched: a tenant's secret says nothing about another's
+    /// number.
+    ///
+    /// # Errors
+    /// `WrongSignature` or `UnknownTenant`, at the same cost.
+    pub(crate) fn finish<'k, 'p>(
+        self,
+        keys: &'k Keys,
+        body: &[u8],
+        phone_numbers: impl Iterator<Item = &'p str> + Clone,
+    ) -> Result<Match<'k>, Rejection> {
+        let tenant = phone_numbers.clone().find_map(|id| keys.tenant(id));
+        let candidates = tenant.unwrap_or(&keys.listed);
+        let mut streamed = self.first.map(Mac::finalize);
+        let mut rounds: usize = 0;
+        let mut reason =
+            if candidates.is_empty() { Rejection::UnknownTenant } else { Rejection::WrongSignature };
+        for index in candidates {
+            let Some((secret, key)) = keys.keys.get(*index) else { continue };
+            rounds = rounds.saturating_add(1);
+            let digest = streamed.take().unwrap_or_else(|| key.digest(body));
+            let Some(header) = self.signatures.which(&digest) else { continue };
+            let all_theirs = tenant.is_none()
+                || phone_numbers.clone().all(|id| keys.tenant(id).is_some_and(|secrets| secrets.contains(index)));
+            if all_theirs {
+                return Ok(Match { secret, header });
+            }
+            reason = Rejection::UnknownTenant;
+        }
+        if let Some((_, decoy)) = keys.keys.first() {
+            for _ in rounds..keys.rounds {
+                black_box(decoy.digest(black_box(body)));
+            }
+        }
+        Err(reason)
+    }
+}
