@@ -1,1 +1,2 @@
 //! The WIT component.
+wit_bindgen::generate!({ world: "plugin", path: "../../wit" });

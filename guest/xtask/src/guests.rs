@@ -1,0 +1,75 @@
+//! The guests: what the logic is built into for each kind of host.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context;
+use wit_component::ComponentEncoder;
+use xshell::Shell;
+
+use crate::house::House;
+use crate::toolchain::{TARGET, Toolchain};
+
+/// One WebAssembly file that we publish or test with.
+struct Guest {
+    package: &'static str,
+    /// Its name in target/hookgate/.
+    file: &'static str,
+    form: Form,
+}
+
+#[derive(Clone, Copy)]
+enum Form {
+    /// A component with what its WIT world says.
+    Component,
+}
+
+const GUESTS: &[Guest] = &[Guest { package: "hookgate-component", file: "hookgate.wasm", form: Form::Component }];
+
+/// Builds every guest.
+pub(crate) fn build(shell: &Shell, house: &House) -> anyhow::Result<()> {
+    let toolchain = Toolchain::find(shell)?;
+    GUESTS.iter().try_for_each(|guest| guest.build(shell, house, &toolchain))
+}
+
+impl Guest {
+    fn build(&self, shell: &Shell, house: &House, toolchain: &Toolchain) -> anyhow::Result<()> {
+        // One guest at a time: together, each would get the features that any of them asks its dependencies for.
+        toolchain
+            .cargo(shell)
+            .args(["build", "--quiet", "--lib", "--profile", "guest", "--target", TARGET, "--package", self.package])
+            .arg("--target-dir")
+            .arg(&house.guests)
+            .env(format!("CARGO_TARGET_{}_RUSTFLAGS", variable(TARGET)), flags(house))
+            .run()
+            .with_context(|| format!("cannot build {}", self.package))?;
+        let module =
+            house.guests.join(TARGET).join("guest").join(self.package.replace('-', "_")).with_extension("wasm");
+        let bytes =
+            self.encode(&module).with_context(|| format!("cannot make {} of {}", self.file, module.display()))?;
+        let path = house.leave(self.file, &bytes, false)?;
+        eprintln!("{} ({} KB)", path.strip_prefix(&house.root).unwrap_or(&path).display(), bytes.len().div_ceil(1024));
+        Ok(())
+    }
+
+    fn encode(&self, module: &Path) -> anyhow::Result<Vec<u8>> {
+        let module = fs::read(module)?;
+        match self.form {
+            Form::Component => ComponentEncoder::default().validate(true).module(&module)?.encode(),
+        }
+    }
+}
+
+/// Flags for rustc. SHA-256 is most of what a guest does, and sha2 has a faster one where SIMD may be used, which every
+/// host of ours allows. Paths of the machine that builds do not end up in panic messages, so the same sources give the
+/// same file everywhere.
+fn flags(house: &House) -> String {
+    let home = std::env::var("CARGO_HOME").or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cargo")));
+    let crates = home.map(|home| format!(" --remap-path-prefix={home}/registry/src=crates")).unwrap_or_default();
+    format!("-Ctarget-feature=+simd128 --remap-path-prefix={}=hookgate{crates}", house.root.display())
+}
+
+/// A target's name as cargo's variables write it.
+fn variable(target: &str) -> String {
+    target.to_uppercase().replace('-', "_")
+}
