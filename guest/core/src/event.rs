@@ -4,6 +4,8 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::parse::Layout;
+
 /// A string of the body: borrowed unless it had escapes.
 pub(crate) type Text<'a> = Cow<'a, str>;
 
@@ -106,6 +108,8 @@ pub struct Delivery<'a> {
     pub contradictions: Vec<Contradiction>,
     /// In the order of the body. At least one.
     pub events: Vec<Event<'a>>,
+    /// Where in the body the events stand, for cutting some of them out.
+    pub(crate) layout: Layout,
 }
 
 /// One thing that happened, with the keys that rules are written over.

@@ -115,6 +115,16 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Whether a string stands here.
+    pub(crate) fn at_string(&mut self) -> bool {
+        self.peek() == Some(b'"')
+    }
+
+    /// Whether an object stands here.
+    pub(crate) fn at_object(&mut self) -> bool {
+        self.peek() == Some(b'{')
+    }
+
     /// The string that stands here.
     pub(crate) fn string(&mut self) -> Result<Option<Text<'a>>> {
         match self.peek() {

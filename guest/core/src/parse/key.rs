@@ -1,0 +1,68 @@
+//! What an event is the same as, from signed bytes only.
+
+use alloc::string::{String, ToString};
+
+use sha2::{Digest, Sha256};
+
+use crate::event::{Event, Text};
+
+/// The longest key that is written out; a longer one is hashed.
+const MAX_LEN: usize = 200;
+
+/// What a key can be made of beside the event itself.
+pub(super) struct Parts<'a> {
+    pub(super) id: Option<Text<'a>>,
+    pub(super) execution_id: Option<Text<'a>>,
+    pub(super) occurred_at: Option<Text<'a>>,
+    pub(super) contact_id: Option<Text<'a>>,
+    pub(super) sequence: Option<u64>,
+    /// The name, where the body itself says it.
+    pub(super) signed_name: Option<Text<'a>>,
+}
+
+/// The key of one of Kapso's own items.
+pub(super) fn of_item(event: &Event<'_>, parts: Parts<'_>, bytes: &[u8]) -> String {
+    let number = event.phone_number_id.as_deref().unwrap_or("-");
+    if let (Some(id), Some(direction)) = (&event.message_id, &event.direction) {
+        let status = event.status.as_deref().unwrap_or("-");
+        return join(&["message", number, id, direction, status]);
+    }
+    if let (Some(contact), Some(sequence)) = (&parts.contact_id, parts.sequence) {
+        return join(&["marketing", number, contact, &sequence.to_string()]);
+    }
+    if let (Some(name), Some(id)) = (&parts.signed_name, parts.id.as_deref().or(parts.execution_id.as_deref())) {
+        let status = event.status.as_deref().unwrap_or("-");
+        return join(&["event", name, id, status, parts.occurred_at.as_deref().unwrap_or("-")]);
+    }
+    of_bytes(bytes)
+}
+
+/// The key of a message, echo or status in Meta's own shape.
+pub(super) fn of_meta(event: &Event<'_>, recipient: Option<&str>, bytes: &[u8]) -> String {
+    match (&event.phone_number_id, &event.message_id, &event.direction) {
+        (Some(number), Some(id), Some(direction)) => {
+            let status = event.status.as_deref().unwrap_or("-");
+            join(&["meta", number, id, direction, status, recipient.unwrap_or("-")])
+        }
+        _ => of_bytes(bytes),
+    }
+}
+
+/// The key of an item that says nothing to tell it by.
+pub(crate) fn of_bytes(bytes: &[u8]) -> String {
+    let mut key = String::from("sha256:");
+    key.push_str(&hex::encode(Sha256::digest(bytes)));
+    key
+}
+
+/// Joins the parts with colons; if that is not short and visible, its hash stands for it.
+fn join(parts: &[&str]) -> String {
+    let mut key = String::with_capacity(MAX_LEN.min(parts.iter().map(|part| part.len().saturating_add(1)).sum()));
+    for part in parts {
+        if !key.is_empty() {
+            key.push(':');
+        }
+        key.push_str(part);
+    }
+    if key.len() > MAX_LEN || !key.bytes().all(|byte| byte.is_ascii_graphic()) { of_bytes(key.as_bytes()) } else { key }
+}

@@ -1,0 +1,250 @@
+//! Meta's own body, forwarded: entries, their changes, and the messages and statuses in those.
+
+use alloc::vec::Vec;
+
+use super::item::{Message, MetaMessage, member};
+use super::name::{Claims, contradiction};
+use super::{Layout, Member, blank, idempotency_key, key};
+use crate::event::{Delivery, Event, Kind, NameOrigin, Span, Text};
+use crate::http::Header;
+use crate::json::{ParseError, Reader};
+
+type Result<T> = core::result::Result<T, ParseError>;
+
+/// The `entry` array.
+pub(super) struct Entries<'a> {
+    events: Vec<Event<'a>>,
+    layout: Layout,
+    count: usize,
+}
+
+/// What a change says before it is known which number and field it belongs to.
+#[derive(Default)]
+struct Change<'a> {
+    field: Option<Text<'a>>,
+    phone_number_id: Option<Text<'a>>,
+    happenings: Vec<(Happening<'a>, Span)>,
+    arrays: Vec<Vec<Span>>,
+}
+
+enum Happening<'a> {
+    Received(MetaMessage<'a>),
+    Echoed(MetaMessage<'a>),
+    Status { id: Option<Text<'a>>, status: Option<Text<'a>>, timestamp: Option<u64>, recipient: Option<Text<'a>> },
+}
+
+impl<'a> Entries<'a> {
+    /// The entries that stand here; none if it is no array. Events beyond `limit` are only counted.
+    pub(super) fn read(reader: &mut Reader<'a>, body: &'a [u8], limit: usize) -> Result<Option<Self>> {
+        let mut entries = Self { events: Vec::new(), layout: Layout::default(), count: 0 };
+        let mut members = Vec::new();
+        let is_array = reader.array(|reader| {
+            let first = entries.events.len();
+            let (_, span) = reader.spanned(|reader| entries.entry(reader, body, limit))?;
+            members.push(Member { span, events: first..entries.events.len() });
+            Ok(())
+        })?;
+        entries.layout.arrays.push(members);
+        Ok(is_array.then_some(entries))
+    }
+
+    fn entry(&mut self, reader: &mut Reader<'a>, body: &'a [u8], limit: usize) -> Result<()> {
+        let mut id = None;
+        let mut changes = Vec::new();
+        reader.object(|reader, key| {
+            match key {
+                "id" => id = reader.scalar()?,
+                "changes" => {
+                    changes.clear();
+                    reader.array(|reader| {
+                        if self.count.saturating_add(changes.len()) > limit {
+                            self.count = self.count.saturating_add(1);
+                            return reader.skip().map(drop);
+                        }
+                        changes.push(reader.spanned(|reader| Change::read(reader, limit))?);
+                        Ok(())
+                    })?;
+                }
+                _ => drop(reader.skip()?),
+            }
+            Ok(())
+        })?;
+        let mut members = Vec::new();
+        for (change, span) in changes {
+            let first = self.events.len();
+            self.change(change, &id, span, body, limit);
+            members.push(Member { span, events: first..self.events.len() });
+        }
+        self.layout.arrays.push(members);
+        Ok(())
+    }
+
+    fn change(&mut self, change: Change<'a>, entry_id: &Option<Text<'a>>, span: Span, body: &'a [u8], limit: usize) {
+        let mut next = self.events.len();
+        for array in change.arrays {
+            let members = array.into_iter().map(|span| {
+                let events = next..next.saturating_add(1);
+                next = events.end;
+                Member { span, events }
+            });
+            self.layout.arrays.push(members.collect());
+        }
+        let event_at = |span| Event {
+            phone_number_id: change.phone_number_id.clone(),
+            business_account_id: entry_id.clone(),
+            ..blank(Kind::Meta, change.field.clone(), span)
+        };
+        if change.happenings.is_empty() {
+            let mut event = event_at(span);
+            event.item_key = key::of_bytes(span.of(body));
+            self.push(event, limit);
+        }
+        for (happening, span) in change.happenings {
+            let mut event = event_at(span);
+            let recipient = happening.fill(&mut event);
+            event.item_key = key::of_meta(&event, recipient.as_deref(), span.of(body));
+            self.push(event, limit);
+        }
+    }
+
+    fn push(&mut self, event: Event<'a>, limit: usize) {
+        self.count = self.count.saturating_add(1);
+        if self.events.len() < limit {
+            self.events.push(event);
+        }
+    }
+
+    pub(super) fn into_delivery(
+        self,
+        headers: &[Header<'a>],
+        claims: &Claims<'a>,
+        body: &'a [u8],
+        span: Span,
+        max_events: u32,
+    ) -> Result<Delivery<'a>> {
+        if self.count > usize::try_from(max_events).unwrap_or(usize::MAX) {
+            return Err(ParseError::TooManyEvents(max_events));
+        }
+        let contradictions =
+            claims.event.map(|claimed| contradiction("x-webhook-event", claimed, "a Meta forward")).into_iter().collect();
+        let mut events = self.events;
+        if events.is_empty() {
+            let mut event = blank(Kind::Meta, None, span);
+            event.item_key = key::of_bytes(span.of(body));
+            events.push(event);
+        }
+        Ok(Delivery {
+            kind: Kind::Meta,
+            name: None,
+            name_origin: NameOrigin::None,
+            payload_version: None,
+            batch: None,
+            test: false,
+            idempotency_key: idempotency_key(headers),
+            contradictions,
+            events,
+            layout: self.layout,
+        })
+    }
+}
+
+impl<'a> Change<'a> {
+    fn read(reader: &mut Reader<'a>, limit: usize) -> Result<Self> {
+        let mut change = Self::default();
+        reader.object(|reader, key| {
+            match key {
+                "field" => change.field = reader.string()?,
+                "value" => {
+                    let field = change.field.take();
+                    change = Self { field, ..Self::default() };
+                    change.value(reader, limit)?;
+                }
+                _ => drop(reader.skip()?),
+            }
+            Ok(())
+        })?;
+        Ok(change)
+    }
+
+    fn value(&mut self, reader: &mut Reader<'a>, limit: usize) -> Result<()> {
+        let (mut messages, mut echoes, mut statuses) = (Vec::new(), Vec::new(), Vec::new());
+        reader.object(|reader, key| {
+            match key {
+                "metadata" => self.phone_number_id = member(reader, "phone_number_id")?,
+                "messages" => messages = list(reader, limit, |reader| Message::of_meta(reader).map(Happening::Received))?,
+                "message_echoes" => {
+                    echoes = list(reader, limit, |reader| Message::of_meta(reader).map(Happening::Echoed))?;
+                }
+                "statuses" => statuses = list(reader, limit, Happening::status)?,
+                _ => drop(reader.skip()?),
+            }
+            Ok(())
+        })?;
+        let mut lists = [messages, echoes, statuses];
+        lists.sort_by_key(|list| list.first().map_or(0, |(_, span)| span.start));
+        for list in lists {
+            self.arrays.push(list.iter().map(|(_, span)| *span).collect());
+            self.happenings.extend(list);
+        }
+        Ok(())
+    }
+}
+
+/// The elements of the array that stands here: one more than `limit` at the most, so that too many are seen as too many.
+fn list<'a>(
+    reader: &mut Reader<'a>,
+    limit: usize,
+    mut read: impl FnMut(&mut Reader<'a>) -> Result<Happening<'a>>,
+) -> Result<Vec<(Happening<'a>, Span)>> {
+    let mut list = Vec::new();
+    reader.array(|reader| {
+        if list.len() > limit {
+            return reader.skip().map(drop);
+        }
+        list.push(reader.spanned(&mut read)?);
+        Ok(())
+    })?;
+    Ok(list)
+}
+
+impl<'a> Happening<'a> {
+    fn status(reader: &mut Reader<'a>) -> Result<Self> {
+        let (mut id, mut status, mut timestamp, mut recipient) = (None, None, None, None);
+        reader.object(|reader, key| {
+            match key {
+                "id" => id = reader.scalar()?,
+                "status" => status = reader.string()?,
+                "timestamp" => timestamp = reader.number()?,
+                "recipient_id" => recipient = reader.scalar()?,
+                _ => drop(reader.skip()?),
+            }
+            Ok(())
+        })?;
+        Ok(Self::Status { id, status, timestamp, recipient })
+    }
+
+    /// Writes what happened into the event, in Kapso's words, and returns the recipient that tells statuses of a group apart.
+    fn fill(self, event: &mut Event<'a>) -> Option<Text<'a>> {
+        let (message, direction, status) = match self {
+            Self::Status { id, status, timestamp, recipient } => {
+                event.message_id = id;
+                event.direction = Some(Text::Borrowed("outbound"));
+                event.status = status;
+                event.timestamp = timestamp;
+                return recipient;
+            }
+            Self::Received(message) => (message, "inbound", "received"),
+            Self::Echoed(message) => {
+                event.origin = Some(Text::Borrowed("business_app"));
+                (message, "outbound", "sent")
+            }
+        };
+        event.message_id = message.id;
+        event.timestamp = message.timestamp;
+        event.message_type = message.r#type;
+        event.text = message.text;
+        event.direction = Some(Text::Borrowed(direction));
+        event.status = Some(Text::Borrowed(status));
+        None
+    }
+}

@@ -1,0 +1,245 @@
+//! `parse`: what a delivery says. One pass over the body finds every item and its routing keys; the items' full content is
+//! read by `detail`, when somebody asks.
+
+mod item;
+mod key;
+mod meta;
+mod name;
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+pub(crate) use item::transcript;
+pub(crate) use key::of_bytes;
+
+use crate::event::{Batch, Delivery, Event, Kind, NameOrigin, Span, Text};
+use crate::http::{self, Header};
+use crate::json::{ParseError, Reader};
+use item::Item;
+use name::Claims;
+
+/// The arrays of a body that hold its events: what a sub-batch is cut out of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Layout {
+    pub(crate) arrays: Vec<Vec<Member>>,
+    /// The number in `batch_info.size`.
+    pub(crate) batch_size: Option<Span>,
+}
+
+/// An element of such an array, and the events inside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Member {
+    pub(crate) span: Span,
+    pub(crate) events: Range<usize>,
+}
+
+/// What all events of a delivery share.
+struct Common<'a> {
+    name: Option<Text<'a>>,
+    kind: Kind,
+    version: Option<Text<'a>>,
+    test: bool,
+}
+
+/// What stands under the root's `data`.
+#[derive(Default)]
+enum Data<'a> {
+    #[default]
+    Other,
+    Object(Item<'a>),
+    Array {
+        items: Vec<(Item<'a>, Span)>,
+        count: usize,
+    },
+}
+
+/// The root object.
+#[derive(Default)]
+struct Root<'a> {
+    item: Item<'a>,
+    data: Data<'a>,
+    batch: Option<bool>,
+    batch_info: Batch<'a>,
+    batch_size: Option<Span>,
+    object: Option<Text<'a>>,
+    entries: Option<meta::Entries<'a>>,
+}
+
+/// Reads a delivery of at most `max_events` events.
+pub(crate) fn delivery<'a>(
+    headers: &[Header<'a>],
+    body: &'a [u8],
+    max_events: u32,
+) -> Result<Delivery<'a>, ParseError> {
+    let limit = usize::try_from(max_events).unwrap_or(usize::MAX);
+    let mut reader = Reader::new(body)?;
+    let mut root = Root::default();
+    let (is_object, span) =
+        reader.spanned(|reader| reader.object(|reader, key| root.member(reader, key, body, limit)))?;
+    reader.finish()?;
+    if !is_object {
+        return Err(ParseError::NotAnObject);
+    }
+    root.into_delivery(headers, body, span, max_events)
+}
+
+/// What stands for a genuine delivery that cannot be read: one event that is the whole body.
+pub(crate) fn unreadable<'a>(headers: &[Header<'a>], body: &'a [u8]) -> Delivery<'a> {
+    let name = Claims::read(headers).event.map(Text::Borrowed);
+    let mut event = blank(Kind::Unknown, name.clone(), Span { start: 0, end: body.len() });
+    event.item_key = key::of_bytes(body);
+    Delivery {
+        kind: Kind::Unknown,
+        name_origin: if name.is_some() { NameOrigin::Header } else { NameOrigin::None },
+        name,
+        payload_version: None,
+        batch: None,
+        test: false,
+        idempotency_key: idempotency_key(headers),
+        contradictions: Vec::new(),
+        events: Vec::from([event]),
+        layout: Layout::default(),
+    }
+}
+
+/// An event of which nothing is known but where it stands.
+fn blank<'a>(kind: Kind, name: Option<Text<'a>>, span: Span) -> Event<'a> {
+    Event {
+        name,
+        kind,
+        payload_version: None,
+        phone_number_id: None,
+        business_account_id: None,
+        customer_id: None,
+        conversation_id: None,
+        message_id: None,
+        direction: None,
+        status: None,
+        origin: None,
+        message_type: None,
+        new_conversation: None,
+        test: false,
+        text: None,
+        timestamp: None,
+        item_key: String::new(),
+        span,
+    }
+}
+
+fn idempotency_key<'a>(headers: &[Header<'a>]) -> Option<Text<'a>> {
+    http::text(headers, "x-idempotency-key").map(Text::Borrowed)
+}
+
+impl<'a> Root<'a> {
+    fn member(&mut self, reader: &mut Reader<'a>, key: &str, body: &'a [u8], limit: usize) -> Result<(), ParseError> {
+        match key {
+            "data" => self.data = Data::read(reader, limit)?,
+            "batch" => self.batch = reader.boolean()?,
+            "batch_info" => (self.batch_info, self.batch_size) = batch_info(reader)?,
+            "object" => self.object = reader.string()?,
+            "entry" => self.entries = meta::Entries::read(reader, body, limit)?,
+            _ => self.item.member(reader, key)?,
+        }
+        Ok(())
+    }
+
+    fn into_delivery(
+        self,
+        headers: &[Header<'a>],
+        body: &'a [u8],
+        span: Span,
+        max_events: u32,
+    ) -> Result<Delivery<'a>, ParseError> {
+        let claims = Claims::read(headers);
+        if let (Some("whatsapp_business_account"), Some(entries)) = (self.object.as_deref(), self.entries) {
+            return entries.into_delivery(headers, &claims, body, span, max_events);
+        }
+        let flagged = self.batch.unwrap_or(claims.batch);
+        let (items, wrapped, batch) = match self.data {
+            Data::Array { count, .. } if flagged && count > usize::try_from(max_events).unwrap_or(usize::MAX) => {
+                return Err(ParseError::TooManyEvents(max_events));
+            }
+            Data::Array { items, .. } if flagged && !items.is_empty() => (items, None, Some(self.batch_info)),
+            Data::Object(item) if item.is_v1_payload() => (Vec::new(), Some(item), None),
+            _ => (Vec::new(), None, None),
+        };
+        let first = items.first().map(|(item, _)| item).or(wrapped.as_ref()).unwrap_or(&self.item);
+        let signed = self.item.event.clone().or_else(|| self.item.r#type.clone());
+        let mut resolved = name::resolve(&claims, signed, first);
+        resolved.check_version(&claims, first.version().or(batch.as_ref().map(|_| "v2")));
+        resolved.check_batch(&claims, batch.is_some().then_some(items.len()));
+        let common = Common {
+            name: resolved.name.clone(),
+            kind: resolved.kind,
+            version: resolved.version.clone(),
+            test: self.item.test(),
+        };
+
+        let mut layout = Layout { arrays: Vec::new(), batch_size: self.batch_size };
+        let events = if batch.is_some() {
+            let members = items.iter().enumerate();
+            let members = members.map(|(i, (_, span))| Member { span: *span, events: i..i.saturating_add(1) }).collect();
+            layout.arrays.push(members);
+            items.into_iter().map(|(item, span)| item.into_event(&common, span, span.of(body))).collect()
+        } else {
+            let item = match wrapped {
+                Some(wrapped) => wrapped.wrapped_in(self.item),
+                None => self.item,
+            };
+            Vec::from([item.into_event(&common, span, span.of(body))])
+        };
+        Ok(Delivery {
+            kind: common.kind,
+            name: common.name,
+            name_origin: resolved.origin,
+            payload_version: common.version,
+            batch,
+            test: common.test || events.iter().any(|event: &Event<'_>| event.test),
+            idempotency_key: idempotency_key(headers),
+            contradictions: resolved.contradictions,
+            events,
+            layout,
+        })
+    }
+}
+
+impl<'a> Data<'a> {
+    fn read(reader: &mut Reader<'a>, limit: usize) -> Result<Self, ParseError> {
+        if reader.at_object() {
+            return Item::read(reader).map(Self::Object);
+        }
+        let mut items = Vec::new();
+        let mut count = 0_usize;
+        let is_array = reader.array(|reader| {
+            count = count.saturating_add(1);
+            if count > limit {
+                return reader.skip().map(drop);
+            }
+            items.push(reader.spanned(Item::read)?);
+            Ok(())
+        })?;
+        Ok(if is_array { Self::Array { items, count } } else { Self::Other })
+    }
+}
+
+fn batch_info<'a>(reader: &mut Reader<'a>) -> Result<(Batch<'a>, Option<Span>), ParseError> {
+    let mut batch = Batch::default();
+    let mut size_span = None;
+    reader.object(|reader, key| {
+        match key {
+            "size" => {
+                let (size, span) = reader.spanned(Reader::number)?;
+                batch.size = size;
+                size_span = Some(span);
+            }
+            "window_ms" => batch.window_ms = reader.number()?,
+            "first_sequence" => batch.first_sequence = reader.number()?,
+            "last_sequence" => batch.last_sequence = reader.number()?,
+            "conversation_id" => batch.conversation_id = reader.scalar()?,
+            _ => drop(reader.skip()?),
+        }
+        Ok(())
+    })?;
+    Ok((batch, size_span))
+}

@@ -1,0 +1,142 @@
+//! The event's name and kind, from the header, which is not signed, and the body, which is.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use super::item::Item;
+use crate::event::{Contradiction, Kind, NameOrigin, Text};
+use crate::http::{self, Header};
+
+/// What the headers say; none of it is signed.
+pub(super) struct Claims<'a> {
+    pub(super) event: Option<&'a str>,
+    pub(super) version: Option<&'a str>,
+    pub(super) batch: bool,
+    batch_size: Option<&'a str>,
+}
+
+impl<'a> Claims<'a> {
+    pub(super) fn read(headers: &[Header<'a>]) -> Self {
+        Self {
+            event: http::text(headers, "x-webhook-event"),
+            version: http::text(headers, "x-webhook-payload-version"),
+            batch: http::text(headers, "x-webhook-batch").is_some_and(|flag| flag.eq_ignore_ascii_case("true")),
+            batch_size: http::text(headers, "x-batch-size"),
+        }
+    }
+}
+
+/// What the headers and the body say together.
+pub(super) struct Resolved<'a> {
+    pub(super) name: Option<Text<'a>>,
+    pub(super) origin: NameOrigin,
+    pub(super) kind: Kind,
+    pub(super) version: Option<Text<'a>>,
+    pub(super) contradictions: Vec<Contradiction>,
+}
+
+/// Families whose payloads hold no message: under such a name, a body with a message in it is something else.
+const WITHOUT_MESSAGE: [&str; 9] = [
+    "whatsapp.conversation.",
+    "whatsapp.contact.",
+    "whatsapp.phone_number.",
+    "whatsapp.config.",
+    "whatsapp.account.",
+    "workflow.",
+    "project.",
+    "kapso_agent.",
+    "agent",
+];
+
+/// The names of message events whose meaning the body repeats as direction and status.
+const MESSAGE_EVENTS: [&str; 5] = [
+    "whatsapp.message.received",
+    "whatsapp.message.sent",
+    "whatsapp.message.delivered",
+    "whatsapp.message.read",
+    "whatsapp.message.failed",
+];
+
+/// Names a delivery of Kapso's own. `signed` is the name that the body states, `first` its first item.
+pub(super) fn resolve<'a>(claims: &Claims<'a>, signed: Option<Text<'a>>, first: &Item<'a>) -> Resolved<'a> {
+    let mut contradictions = Vec::new();
+    let implied = first.implied_name();
+    let (name, origin) = match (claims.event, signed, implied) {
+        (claimed, Some(signed), _) => {
+            if let Some(claimed) = claimed.filter(|claimed| *claimed != signed) {
+                contradictions.push(contradiction("x-webhook-event", claimed, &signed));
+            }
+            (Some(signed), NameOrigin::Body)
+        }
+        (Some(claimed), None, Some(implied)) if claimed != implied && body_repeats(claimed) => {
+            contradictions.push(contradiction("x-webhook-event", claimed, implied));
+            (Some(Text::Borrowed(implied)), NameOrigin::Body)
+        }
+        (Some(claimed), None, _) => (Some(Text::Borrowed(claimed)), NameOrigin::Header),
+        (None, None, Some(implied)) => (Some(Text::Borrowed(implied)), NameOrigin::Body),
+        (None, None, None) => (None, NameOrigin::None),
+    };
+    let kind = name.as_deref().map_or_else(|| first.implied_kind().unwrap_or(Kind::Unknown), kind_of);
+    Resolved { name, origin, kind, version: None, contradictions }
+}
+
+/// Whether a body with a message in it would bear the name out.
+fn body_repeats(name: &str) -> bool {
+    MESSAGE_EVENTS.contains(&name) || WITHOUT_MESSAGE.iter().any(|family| name.starts_with(family))
+}
+
+/// The kind of webhook that sends events of this name: by prefix, never by a closed list.
+fn kind_of(name: &str) -> Kind {
+    const WHATSAPP: [&str; 4] =
+        ["whatsapp.message.", "whatsapp.conversation.", "whatsapp.contact.", "whatsapp.meta_business_agent."];
+    const PROJECT: [&str; 8] = [
+        "whatsapp.phone_number.",
+        "whatsapp.config.",
+        "whatsapp.account.",
+        "workflow.",
+        "project.",
+        "kapso_agent.",
+        "agent.",
+        "agent_execution_",
+    ];
+    if WHATSAPP.iter().any(|prefix| name.starts_with(prefix)) {
+        Kind::Whatsapp
+    } else if PROJECT.iter().any(|prefix| name.starts_with(prefix)) {
+        Kind::Project
+    } else {
+        Kind::Unknown
+    }
+}
+
+impl<'a> Resolved<'a> {
+    /// Takes the version that the shape shows, else the one that the header claims.
+    pub(super) fn check_version(&mut self, claims: &Claims<'a>, shape: Option<&'static str>) {
+        if let (Some(claimed), Some(shape)) = (claims.version, shape)
+            && claimed != shape
+        {
+            self.contradictions.push(contradiction("x-webhook-payload-version", claimed, shape));
+        }
+        self.version = shape.or(claims.version).map(Text::Borrowed);
+    }
+
+    /// Compares the batch headers with the number of items, none if the body is no batch.
+    pub(super) fn check_batch(&mut self, claims: &Claims<'a>, items: Option<usize>) {
+        if claims.batch && items.is_none() {
+            self.contradictions.push(contradiction("x-webhook-batch", "true", "not a batch"));
+        }
+        if let (Some(claimed), Some(items)) = (claims.batch_size, items)
+            && claimed.parse() != Ok(items)
+        {
+            self.contradictions.push(contradiction("x-batch-size", claimed, &items.to_string()));
+        }
+    }
+}
+
+pub(super) fn contradiction(header: &'static str, claimed: &str, actual: &str) -> Contradiction {
+    Contradiction { header, claimed: printable(claimed), actual: printable(actual) }
+}
+
+/// Text that can stand in a log line: cut to 128 characters, control characters replaced.
+fn printable(text: &str) -> String {
+    text.chars().take(128).map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
