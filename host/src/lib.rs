@@ -1,1 +1,24 @@
 //! The Hookgate component on wasmtime.
+#![deny(missing_docs)]
+#![forbid(unsafe_code)]
+
+mod bindings;
+mod engine;
+mod error;
+mod gate;
+mod instance;
+mod limiter;
+mod lower;
+mod options;
+mod plugin;
+pub mod secrets;
+mod shared;
+mod slots;
+pub mod types;
+
+pub use error::{CallError, CompileError, LoadError};
+pub use gate::Gate;
+pub use options::{Cache, Instances, Options};
+pub use plugin::Plugin;
+pub use secrets::Secrets;
+pub use shared::SharedGate;

@@ -1,0 +1,71 @@
+//! How plugins are run.
+
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::PathBuf;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+/// How a plugin is run. The default suits a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Whether instances are reused.
+    pub instances: Instances,
+    /// How many calls run at the same time at the most; further callers wait. Each may hold `memory_per_instance`.
+    pub max_concurrency: NonZeroUsize,
+    /// How long one call may take before it is broken off. A call takes microseconds: this is for a plugin gone wrong.
+    pub time_per_call: Duration,
+    /// How long compiling a policy may take.
+    pub time_per_compile: Duration,
+    /// How many bytes of linear memory an instance may have.
+    pub memory_per_instance: usize,
+    /// Where machine code is kept from one start to the next.
+    pub cache: Cache,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            instances: Instances::default(),
+            max_concurrency: available_parallelism().unwrap_or(NonZeroUsize::MIN).saturating_mul(TWO),
+            time_per_call: Duration::from_secs(1),
+            time_per_compile: Duration::from_secs(10),
+            memory_per_instance: 64 << 20,
+            cache: Cache::default(),
+        }
+    }
+}
+
+const TWO: NonZeroUsize = NonZeroUsize::new(2).unwrap();
+
+/// Whether an instance of the plugin serves one call or many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Instances {
+    /// A new instance for every call: nothing that a call leaves behind can reach another one. The policy is compiled
+    /// anew for each.
+    Fresh,
+    /// An instance serves one call after another. One that trapped, ran out of time or out of memory is thrown away.
+    Reuse {
+        /// An instance is replaced after so many calls.
+        max_calls: NonZeroU64,
+    },
+}
+
+/// Reuse for 100,000 calls.
+impl Default for Instances {
+    fn default() -> Self {
+        const MAX_CALLS: NonZeroU64 = NonZeroU64::new(100_000).unwrap();
+        Self::Reuse { max_calls: MAX_CALLS }
+    }
+}
+
+/// Where the machine code made from a plugin is kept, so that the next start does not compile it again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Cache {
+    /// Nowhere: every start compiles.
+    Off,
+    /// In the user's cache directory; nowhere if there is none or it cannot be written.
+    #[default]
+    User,
+    /// In this directory, which is made if missing. Whoever can write to it can run code as this process.
+    Directory(PathBuf),
+}

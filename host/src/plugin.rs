@@ -1,0 +1,102 @@
+//! The component, compiled.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use wasmtime::component::{Component, Linker};
+use wasmtime::{Engine, Store};
+
+use crate::bindings::{Plugin as Bindings, PluginPre};
+use crate::engine::{engine, ticks};
+use crate::error::{CallError, CompileError, LoadError};
+use crate::gate::Gate;
+use crate::limiter::Limiter;
+use crate::options::Options;
+use crate::secrets::Secrets;
+use crate::slots::Slots;
+
+/// The component that comes with this crate.
+static EMBEDDED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hookgate.wasm"));
+
+/// A plugin, ready to run: the engine and the compiled component. Clones share both.
+///
+/// Nothing is linked to it: no WASI, no host function. What it can do is compute.
+#[derive(Clone)]
+pub struct Plugin {
+    pub(crate) shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    engine: Engine,
+    component: PluginPre<Limiter>,
+    pub(crate) options: Options,
+    pub(crate) slots: Slots,
+}
+
+impl Plugin {
+    /// The component that comes with this crate.
+    ///
+    /// # Errors
+    /// Where this machine cannot run it, or the options name a cache directory that cannot be used.
+    pub fn new(options: &Options) -> Result<Self, LoadError> {
+        Self::from_bytes(EMBEDDED, options)
+    }
+
+    /// A component in a file.
+    ///
+    /// # Errors
+    /// As [`Plugin::from_bytes`], and where the file cannot be read.
+    pub fn from_file(path: impl AsRef<Path>, options: &Options) -> Result<Self, LoadError> {
+        let path = path.as_ref();
+        let bytes = std::fs::read(path).map_err(|error| LoadError::Unreadable { path: path.to_owned(), error })?;
+        Self::from_bytes(&bytes, options)
+    }
+
+    /// A component as bytes, in WebAssembly's binary form.
+    ///
+    /// # Errors
+    /// Where the bytes are not a component of this version's contract, or import anything; and as [`Plugin::new`].
+    pub fn from_bytes(bytes: &[u8], options: &Options) -> Result<Self, LoadError> {
+        let not_a_plugin = |error: wasmtime::Error| LoadError::NotAPlugin(format!("{error:#}"));
+        let engine = engine(options)?;
+        let component = Component::from_binary(&engine, bytes).map_err(not_a_plugin)?;
+        let component = Linker::new(&engine).instantiate_pre(&component).and_then(PluginPre::new);
+        let shared = Shared {
+            engine,
+            component: component.map_err(not_a_plugin)?,
+            slots: Slots::new(options.max_concurrency.get()),
+            options: options.clone(),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// The names of the secrets that a policy needs, without repetition, in the order of the document.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the policy, as far as it can be said without the secrets; or the plugin failed.
+    pub fn secret_names(&self, policy: &str) -> Result<Vec<String>, CompileError> {
+        let _slot = self.shared.slots.take();
+        let (mut store, bindings) = self.shared.instantiate()?;
+        let names = bindings.hookgate_kapso_gate().gate().call_secret_names(&mut store, policy);
+        names.map_err(CallError::of)?.map_err(CompileError::Policy)
+    }
+
+    /// Checks a policy, in JSON, and joins it to the secrets it names. Other secrets are ignored.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the policy, a secret that is missing or empty included; or the plugin failed.
+    pub fn compile(&self, policy: &str, secrets: &Secrets) -> Result<Gate, CompileError> {
+        Gate::compile(self, policy, secrets)
+    }
+}
+
+impl Shared {
+    /// A new instance, with the time it takes to compile a policy in front of it.
+    pub(crate) fn instantiate(&self) -> Result<(Store<Limiter>, Bindings), CallError> {
+        let mut store = Store::new(&self.engine, Limiter { memory: self.options.memory_per_instance });
+        store.limiter(|limiter| limiter);
+        store.set_epoch_deadline(ticks(self.options.time_per_compile));
+        let bindings = self.component.instantiate(&mut store).map_err(CallError::of_instantiation)?;
+        Ok((store, bindings))
+    }
+}

@@ -1,0 +1,92 @@
+//! What goes into a [`Gate`](crate::Gate) and what comes out of it.
+//!
+//! What goes in borrows, so that nothing is copied on the way; what comes out is owned. The types that come out are made
+//! from the contract, `wit/gate.wit`, and carry its documentation. Their `Debug` shows what a delivery holds: message
+//! texts, phone numbers, media addresses. Log names and counts, not deliveries.
+
+use std::fmt;
+
+use crate::bindings::exports::hookgate::kapso::gate as wit;
+
+pub use wit::{
+    AccountEvent, Admission, AgentRun, Attempt, Batch, BodyOut, Button, ConfigEvent, ContactCard, ContactEvent,
+    ContactPhone, Contradiction, Conversation, ConversationEvent, Decision, DedupeSettings, Deliver, Delivery, Detail,
+    Dispatch, EventResult as Event, FlowReply, HeaderResult as HeaderOut, Kind, Location, MarketingPreference, Media,
+    Message, MessageContent, MessageError, MessageOut, MetaChange, NameOrigin, Order, OrderItem, Outcome, ParseError,
+    Parsed, PhoneNumberEvent, PolicyError, ProjectEvent, Proof, Reaction, Refusal, Rejection, Reply, Response,
+    Restriction, Route, Settings, Settlement, SourceSettings, Span, Status, SystemMessage, TargetSettings, Template,
+    Verdict, WorkflowEvent,
+};
+
+/// One received header field. A field that was sent twice is two of these, in the order received.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Header<'a> {
+    /// The name. Names compare without regard to case.
+    pub name: &'a str,
+    /// The value: bytes, because HTTP promises no more.
+    pub value: &'a [u8],
+}
+
+/// What is known of a request before its body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head<'a> {
+    /// The method in upper case, as received: `POST`.
+    pub method: &'a str,
+    /// Path and query as they stand in the request line: `/webhooks/whatsapp?a=b`.
+    pub path: &'a str,
+    /// The header fields in the order received.
+    pub headers: &'a [Header<'a>],
+}
+
+/// A whole request.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Request<'a> {
+    /// Everything before the body.
+    pub head: Head<'a>,
+    /// The body as received, before any decoding: these bytes are what is signed.
+    pub body: &'a [u8],
+}
+
+/// The value is left out: it may be a signature.
+impl fmt::Debug for Header<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Header").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// The body is left out.
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request").field("head", &self.head).finish_non_exhaustive()
+    }
+}
+
+impl Span {
+    /// The bytes themselves. Empty if `body` is not the body that the span was read from, and too short.
+    pub fn of<'a>(&self, body: &'a [u8]) -> &'a [u8] {
+        let start = self.start as usize;
+        start.checked_add(self.len as usize).and_then(|end| body.get(start..end)).unwrap_or_default()
+    }
+}
+
+impl Kind {
+    /// The kind as policies and logs write it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Whatsapp => "whatsapp",
+            Self::Project => "project",
+            Self::Meta => "meta",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// `/rules/0/to: no target is called "bot"`.
+impl fmt::Display for PolicyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.pointer.as_str() {
+            "" => f.write_str(&self.message),
+            pointer => write!(f, "{pointer}: {}", self.message),
+        }
+    }
+}
