@@ -11,6 +11,7 @@ mod limiter;
 mod lower;
 mod options;
 mod plugin;
+pub mod policy;
 pub mod secrets;
 mod shared;
 mod slots;

@@ -47,6 +47,13 @@ pub struct Request<'a> {
     pub body: &'a [u8],
 }
 
+impl<'a> Header<'a> {
+    /// The fields of a request that came by the `http` crate's types: hyper's, axum's, tower's.
+    pub fn of(headers: &'a http::HeaderMap) -> Vec<Self> {
+        headers.iter().map(|(name, value)| Self { name: name.as_str(), value: value.as_bytes() }).collect()
+    }
+}
+
 /// The value is left out: it may be a signature.
 impl fmt::Debug for Header<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,0 +1,3 @@
+//! `hookgate`: the server and the command line.
+
+fn main() {}

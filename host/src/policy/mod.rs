@@ -1,0 +1,181 @@
+//! Policy files: JSON, TOML or YAML, which the plugin gets as JSON.
+
+mod format;
+mod locate;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+pub use format::{Format, SyntaxError};
+
+/// A policy as somebody wrote it. It names secrets and holds none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    text: String,
+    format: Format,
+    json: String,
+}
+
+/// Why a policy file could not be read.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The file's name ends in none of `.json`, `.toml`, `.yaml` and `.yml`.
+    #[error("{}: a policy file's name ends in .json, .toml, .yaml or .yml", .0.display())]
+    UnknownFormat(PathBuf),
+    /// The file could not be read.
+    #[error("cannot read {}: {error}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        error: io::Error,
+    },
+    /// The file is not what its name says.
+    #[error("{}:{error}", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Where and what.
+        #[source]
+        error: SyntaxError,
+    },
+}
+
+impl Document {
+    /// Reads a policy file; the end of its name says what it is written in.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, or is not what its name says. Whether it is a good policy is for
+    /// [`Plugin::compile`](crate::Plugin::compile) to say.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self, ReadError> {
+        let path = path.as_ref();
+        let format = Format::of(path).ok_or_else(|| ReadError::UnknownFormat(path.to_owned()))?;
+        let text = fs::read_to_string(path).map_err(|error| ReadError::Unreadable { path: path.to_owned(), error })?;
+        Self::parse(text, format).map_err(|error| ReadError::Syntax { path: path.to_owned(), error })
+    }
+
+    /// A policy in a text.
+    ///
+    /// # Errors
+    /// Where the text is not of this format.
+    pub fn parse(text: impl Into<String>, format: Format) -> Result<Self, SyntaxError> {
+        let text = text.into();
+        let json = format.to_json(&text)?;
+        Ok(Self { text, format, json })
+    }
+
+    /// The policy in JSON, as the plugin takes it.
+    pub fn json(&self) -> &str {
+        &self.json
+    }
+
+    /// The line, counted from 1, of the value that a JSON Pointer leads to. Where that value is missing, the line of what it
+    /// is missing in; none for the document as a whole.
+    pub fn line(&self, pointer: &str) -> Option<usize> {
+        let mut path: Vec<_> = pointer.split('/').skip(1).map(unescape).collect();
+        while !path.is_empty() {
+            if let Some(line) = locate::line(&self.text, self.format, &path) {
+                return Some(line);
+            }
+            path.pop();
+        }
+        None
+    }
+}
+
+/// RFC 6901, section 4.
+fn unescape(segment: &str) -> String {
+    segment.replace("~1", "/").replace("~0", "~")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JSON: &str = r#"{
+  "sources": [
+    {"name": "a",
+     "secrets_by_phone_number": {"123/4": ["A"]}}
+  ],
+  "otherwise": {"drop": true}
+}
+"#;
+
+    const TOML: &str = r#"[[sources]]
+name = "a"
+
+[sources.secrets_by_phone_number]
+"123/4" = ["A"]
+
+[otherwise]
+drop = true
+"#;
+
+    const YAML: &str = r#"sources:
+  - name: a
+    secrets_by_phone_number:
+      123/4:
+        - A
+otherwise:
+  drop: true
+"#;
+
+    #[test]
+    fn three_formats_say_the_same() {
+        let json = r#"{"sources":[{"name":"a","secrets_by_phone_number":{"123/4":["A"]}}],"otherwise":{"drop":true}}"#;
+        for (text, format) in [(TOML, Format::Toml), (YAML, Format::Yaml)] {
+            assert_eq!(Document::parse(text, format).unwrap().json(), json, "{format:?}");
+        }
+        assert_eq!(Document::parse(JSON, Format::Json).unwrap().json(), JSON);
+    }
+
+    #[test]
+    fn a_phone_number_may_stand_unquoted_in_yaml() {
+        let document = Document::parse("tenants: {123456789012345: [A]}", Format::Yaml).unwrap();
+        assert_eq!(document.json(), r#"{"tenants":{"123456789012345":["A"]}}"#);
+    }
+
+    #[test]
+    fn order_is_kept() {
+        let json = r#"{"targets":{"z":{"url":"1"},"a":{"url":"2"}}}"#;
+        let toml = Document::parse("[targets.z]\nurl = '1'\n[targets.a]\nurl = '2'", Format::Toml).unwrap();
+        let yaml = Document::parse("targets: {z: {url: '1'}, a: {url: '2'}}", Format::Yaml).unwrap();
+        assert_eq!((toml.json(), yaml.json()), (json, json));
+    }
+
+    #[test]
+    fn a_pointer_has_a_line() {
+        for (text, format, lines) in
+            [(JSON, Format::Json, [3, 4, 6, 6]), (TOML, Format::Toml, [2, 5, 8, 7]), (YAML, Format::Yaml, [2, 5, 7, 7])]
+        {
+            let document = Document::parse(text, format).unwrap();
+            let pointers = [
+                "/sources/0/name",
+                "/sources/0/secrets_by_phone_number/123~14/0",
+                "/otherwise/drop",
+                "/otherwise/to/3",
+            ];
+            assert_eq!(pointers.map(|pointer| document.line(pointer)), lines.map(Some), "{format:?}");
+            assert_eq!(document.line(""), None);
+            assert_eq!(document.line("/nowhere"), None);
+        }
+    }
+
+    #[test]
+    fn bad_syntax_has_a_position() {
+        for (text, format) in [
+            ("{\n  \"sources\": [,]\n}", Format::Json),
+            ("a = 1\nsources = [,]\n", Format::Toml),
+            ("a: 1\nsources: [\n", Format::Yaml),
+        ] {
+            let error = Document::parse(text, format).unwrap_err();
+            assert!(error.line.is_some_and(|line| line >= 2), "{format:?}: {error:?}");
+            assert!(!error.message.contains('\n'), "{format:?}: {error:?}");
+        }
+    }
+}
