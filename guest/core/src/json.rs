@@ -44,6 +44,8 @@ type Result<T> = core::result::Result<T, ParseError>;
 pub(crate) struct Reader<'a> {
     text: &'a str,
     at: usize,
+    /// Where in the body the text begins.
+    base: usize,
     depth: u32,
 }
 
@@ -51,7 +53,13 @@ impl<'a> Reader<'a> {
     /// A reader at the start of a body.
     pub(crate) fn new(body: &'a [u8]) -> Result<Self> {
         let text = core::str::from_utf8(body).map_err(|error| ParseError::NotJson(error.valid_up_to()))?;
-        Ok(Self { text, at: 0, depth: 0 })
+        Ok(Self { text, at: 0, base: 0, depth: 0 })
+    }
+
+    /// A reader at a value that was found before.
+    pub(crate) fn at(body: &'a [u8], span: Span) -> Result<Self> {
+        let reader = Self::new(span.of(body))?;
+        Ok(Self { base: span.start, ..reader })
     }
 
     /// Fails unless only blanks are left.
@@ -66,7 +74,7 @@ impl<'a> Reader<'a> {
     /// consume. Anything else than an object is skipped, and false returned.
     pub(crate) fn object(&mut self, mut member: impl FnMut(&mut Self, &str) -> Result<()>) -> Result<bool> {
         if self.peek() != Some(b'{') {
-            return self.skip().map(|_| false);
+            return self.pass().map(|()| false);
         }
         self.descend()?;
         if self.peek() == Some(b'}') {
@@ -95,7 +103,7 @@ impl<'a> Reader<'a> {
     /// array is skipped, and false returned.
     pub(crate) fn array(&mut self, mut element: impl FnMut(&mut Self) -> Result<()>) -> Result<bool> {
         if self.peek() != Some(b'[') {
-            return self.skip().map(|_| false);
+            return self.pass().map(|()| false);
         }
         self.descend()?;
         if self.peek() == Some(b']') {
@@ -129,24 +137,23 @@ impl<'a> Reader<'a> {
     pub(crate) fn string(&mut self) -> Result<Option<Text<'a>>> {
         match self.peek() {
             Some(b'"') => self.quoted().map(Some),
-            _ => self.skip().map(|_| None),
+            _ => self.pass().map(|()| None),
         }
     }
 
     /// The string that stands here, or the number as it is written.
     pub(crate) fn scalar(&mut self) -> Result<Option<Text<'a>>> {
         match self.peek() {
-            Some(b'-' | b'0'..=b'9') => self.skip().map(|span| self.text.get(span.start..span.end).map(Cow::Borrowed)),
+            Some(b'-' | b'0'..=b'9') => self.raw().map(|raw| Some(Cow::Borrowed(raw))),
             _ => self.string(),
         }
     }
 
     /// The boolean that stands here.
     pub(crate) fn boolean(&mut self) -> Result<Option<bool>> {
-        let span = self.skip()?;
-        Ok(match self.text.get(span.start..span.end) {
-            Some("true") => Some(true),
-            Some("false") => Some(false),
+        Ok(match self.raw()? {
+            "true" => Some(true),
+            "false" => Some(false),
             _ => None,
         })
     }
@@ -156,33 +163,46 @@ impl<'a> Reader<'a> {
         Ok(self.scalar()?.and_then(|text| text.parse().ok()))
     }
 
-    /// Passes over the value that stands here and says where it stood.
+    /// Passes over the value that stands here and says where in the body it stood.
     pub(crate) fn skip(&mut self) -> Result<Span> {
-        let first = self.peek();
-        let start = self.at;
-        match first {
-            Some(b'"') => drop(self.quoted_raw()?),
-            Some(b'{') => drop(self.object(|reader, _| reader.skip().map(drop))?),
-            Some(b'[') => drop(self.array(|reader| reader.skip().map(drop))?),
-            Some(b't') => self.literal("true")?,
-            Some(b'f') => self.literal("false")?,
-            Some(b'n') => self.literal("null")?,
-            Some(b'-' | b'0'..=b'9') => self.digits()?,
-            _ => return self.fault(),
-        }
-        Ok(Span { start, end: self.at })
+        self.spanned(Self::pass).map(|((), span)| span)
     }
 
     /// Reads the value that stands here with `read` and says where it stood.
     pub(crate) fn spanned<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<(T, Span)> {
         self.peek();
-        let start = self.at;
+        let start = self.position();
         let value = read(self)?;
-        Ok((value, Span { start, end: self.at }))
+        Ok((value, Span { start, end: self.position() }))
+    }
+
+    /// The value that stands here, as it is written.
+    fn raw(&mut self) -> Result<&'a str> {
+        self.peek();
+        let start = self.at;
+        self.pass()?;
+        Ok(self.text.get(start..self.at).unwrap_or_default())
+    }
+
+    fn pass(&mut self) -> Result<()> {
+        match self.peek() {
+            Some(b'"') => self.quoted_raw().map(drop),
+            Some(b'{') => self.object(|reader, _| reader.pass()).map(drop),
+            Some(b'[') => self.array(Self::pass).map(drop),
+            Some(b't') => self.literal("true"),
+            Some(b'f') => self.literal("false"),
+            Some(b'n') => self.literal("null"),
+            Some(b'-' | b'0'..=b'9') => self.digits(),
+            _ => self.fault(),
+        }
+    }
+
+    fn position(&self) -> usize {
+        self.base.saturating_add(self.at)
     }
 
     fn fault<T>(&self) -> Result<T> {
-        Err(ParseError::NotJson(self.at))
+        Err(ParseError::NotJson(self.position()))
     }
 
     fn rest(&self) -> &'a [u8] {
@@ -213,7 +233,7 @@ impl<'a> Reader<'a> {
 
     fn descend(&mut self) -> Result<()> {
         if self.depth >= MAX_DEPTH {
-            return Err(ParseError::TooDeep(self.at));
+            return Err(ParseError::TooDeep(self.position()));
         }
         self.depth = self.depth.saturating_add(1);
         self.advance(1);

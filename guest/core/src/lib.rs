@@ -21,14 +21,25 @@
 
 extern crate alloc;
 
+mod answer;
+mod compose;
+mod cut;
+mod decide;
+pub mod detail;
 mod event;
 mod gate;
-mod json;
 mod http;
+mod json;
+mod normalize;
+mod parse;
 mod policy;
+mod record;
 mod route;
 mod verify;
 
+pub use answer::{Attempt, Outcome, Settlement, Verdict};
+pub use compose::{BodyOut, Dispatch, Message};
+pub use decide::{Admission, Decision, Deliver, Intake, Proof, Refusal, Request, Route};
 pub use event::{Batch, Contradiction, Delivery, Event, Kind, NameOrigin, Span};
 pub use gate::{Dedupe, Gate, Limits, Secret, Source, Target};
 pub use json::ParseError;

@@ -1,6 +1,7 @@
 //! Is this body genuine? HMAC-SHA256 over the bytes as received.
 
 use alloc::boxed::Box;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -12,8 +13,9 @@ use hmac::digest::CtOutput;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use crate::gate::Source;
 use crate::http::{Header, values};
-use crate::policy::Scheme;
+use crate::policy::{NamedSecret, NonEmpty, Scheme};
 
 /// The longest phone number id that is ever looked up, in characters.
 pub(crate) const PHONE_NUMBER_ID_LEN: usize = 64;
@@ -105,8 +107,8 @@ type Digest = CtOutput<Hmac<Sha256>>;
 pub(crate) struct Token(Box<[u8]>);
 
 impl Token {
-    pub(crate) fn new(value: &str) -> Self {
-        Self(value.as_bytes().into())
+    pub(crate) fn new(value: String) -> Self {
+        Self(value.into_bytes().into())
     }
 
     /// Compares in constant time; only the lengths show.
@@ -121,7 +123,11 @@ impl fmt::Debug for Token {
     }
 }
 
-/// The headers that can carry a signature.
+/// Every header that can carry a signature, Meta's old SHA-1 one among them.
+pub(crate) const SIGNATURE_HEADERS: [&str; 4] =
+    ["x-webhook-signature", "x-kapso-signature", "x-hub-signature-256", "x-hub-signature"];
+
+/// The headers that carry a signature which can be verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SignatureHeader {
     /// Kapso's own.
@@ -142,13 +148,32 @@ impl SignatureHeader {
         }
     }
 
-    fn read(self, headers: &[Header<'_>]) -> Result<Option<Signature>, Rejection> {
+    /// The header that carries a request's signature: the first one there that the source accepts.
+    pub(crate) fn of(source: &Source, headers: &[Header<'_>]) -> Self {
+        let accepted = match source.scheme {
+            Scheme::Kapso => &[Self::Webhook, Self::Kapso][..],
+            Scheme::Meta => &[Self::Hub][..],
+            Scheme::Any => &[Self::Webhook, Self::Kapso, Self::Hub][..],
+        };
+        let there = accepted.iter().find(|header| values(headers, header.name()).next().is_some());
+        there.copied().unwrap_or(Self::Webhook)
+    }
+
+    /// A signature as this header writes it.
+    pub(crate) fn spell(self, digits: &str) -> String {
+        match self {
+            Self::Webhook | Self::Kapso => String::from(digits),
+            Self::Hub => format!("sha256={digits}"),
+        }
+    }
+
+    fn read(self, headers: &[Header<'_>]) -> Result<Option<Digest>, Rejection> {
         let mut found = values(headers, self.name());
         let Some(value) = found.next() else { return Ok(None) };
         if found.next().is_some() {
             return Err(Rejection::RepeatedSignature);
         }
-        decode(value).map(|digest| Some(Signature { header: self, digest })).ok_or(Rejection::MalformedSignature)
+        decode(value).map(Some).ok_or(Rejection::MalformedSignature)
     }
 }
 
@@ -164,15 +189,9 @@ fn decode(value: &[u8]) -> Option<Digest> {
     Some(CtOutput::new(digest.into()))
 }
 
-#[derive(Clone)]
-struct Signature {
-    header: SignatureHeader,
-    digest: Digest,
-}
-
 /// The signatures that a request brought and its source's scheme accepts: one, or with `any` up to two.
 #[derive(Clone)]
-pub(crate) struct Signatures([Option<Signature>; 2]);
+pub(crate) struct Signatures([Option<Digest>; 2]);
 
 impl Signatures {
     /// # Errors
@@ -199,17 +218,9 @@ impl Signatures {
         }
     }
 
-    fn which(&self, digest: &Digest) -> Option<SignatureHeader> {
-        self.0.iter().flatten().find(|signature| signature.digest == *digest).map(|signature| signature.header)
+    fn have(&self, digest: &Digest) -> bool {
+        self.0.iter().flatten().any(|signature| signature == digest)
     }
-}
-
-/// The secret that a body was signed with, and the header that said so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Match<'a> {
-    /// The secret's name.
-    pub(crate) secret: &'a str,
-    pub(crate) header: SignatureHeader,
 }
 
 /// The secrets of one source.
@@ -226,8 +237,17 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    /// `listed` and `tenants` hold indices into `keys`; others are passed over.
-    pub(crate) fn new(keys: Vec<(String, Key)>, listed: Vec<usize>, tenants: HashMap<String, Vec<usize>>) -> Self {
+    pub(crate) fn new(listed: Vec<NamedSecret>, tenants: Vec<(String, NonEmpty<NamedSecret>)>) -> Self {
+        let (mut keys, mut places) = (Vec::new(), HashMap::new());
+        let mut place = |secret: NamedSecret| {
+            *places.entry(secret.name).or_insert_with_key(|name| {
+                keys.push((name.clone(), secret.key));
+                keys.len().saturating_sub(1)
+            })
+        };
+        let listed: Vec<usize> = listed.into_iter().map(&mut place).collect();
+        let tenants: HashMap<String, Vec<usize>> =
+            tenants.into_iter().map(|(id, secrets)| (id, secrets.0.into_iter().map(&mut place).collect())).collect();
         let rounds = tenants.values().map(Vec::len).max().unwrap_or_default().max(listed.len());
         Self { keys, listed, tenants, rounds }
     }
@@ -268,7 +288,7 @@ impl Verifier {
         }
     }
 
-    /// `body` is all that was fed; `phone_numbers` the ids that it names, in its order. They matter only where secrets are
+    /// Names the secret that matches. `body` is all that was fed; `phone_numbers` the ids that it names, in its order. They matter only where secrets are
     /// looked up by phone number.
     ///
     /// The secrets tried are those of the first id that the source knows, or the listed ones where it knows none. Every id
@@ -282,22 +302,23 @@ impl Verifier {
         keys: &'k Keys,
         body: &[u8],
         phone_numbers: impl Iterator<Item = &'p str> + Clone,
-    ) -> Result<Match<'k>, Rejection> {
+    ) -> Result<&'k str, Rejection> {
         let tenant = phone_numbers.clone().find_map(|id| keys.tenant(id));
         let candidates = tenant.unwrap_or(&keys.listed);
         let mut streamed = self.first.map(Mac::finalize);
         let mut rounds: usize = 0;
-        let mut reason =
-            if candidates.is_empty() { Rejection::UnknownTenant } else { Rejection::WrongSignature };
+        let mut reason = if candidates.is_empty() { Rejection::UnknownTenant } else { Rejection::WrongSignature };
         for index in candidates {
             let Some((secret, key)) = keys.keys.get(*index) else { continue };
             rounds = rounds.saturating_add(1);
             let digest = streamed.take().unwrap_or_else(|| key.digest(body));
-            let Some(header) = self.signatures.which(&digest) else { continue };
+            if !self.signatures.have(&digest) {
+                continue;
+            }
             let all_theirs = tenant.is_none()
                 || phone_numbers.clone().all(|id| keys.tenant(id).is_some_and(|secrets| secrets.contains(index)));
             if all_theirs {
-                return Ok(Match { secret, header });
+                return Ok(secret);
             }
             reason = Rejection::UnknownTenant;
         }

@@ -49,7 +49,7 @@ pub(super) fn of_meta(event: &Event<'_>, recipient: Option<&str>, bytes: &[u8]) 
 }
 
 /// The key of an item that says nothing to tell it by.
-pub(crate) fn of_bytes(bytes: &[u8]) -> String {
+pub(super) fn of_bytes(bytes: &[u8]) -> String {
     let mut key = String::from("sha256:");
     key.push_str(&hex::encode(Sha256::digest(bytes)));
     key

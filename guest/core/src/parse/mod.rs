@@ -11,7 +11,6 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 pub(crate) use item::transcript;
-pub(crate) use key::of_bytes;
 
 use crate::event::{Batch, Delivery, Event, Kind, NameOrigin, Span, Text};
 use crate::http::{self, Header};

@@ -1,0 +1,158 @@
+//! What the sender is answered. Kapso counts every status but 200 as a failure and pauses a webhook that fails too often, so
+//! each line here is a decision.
+
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use crate::decide::{Refusal, refuse};
+use crate::gate::{Gate, Source};
+use crate::http::{HeaderOut, Response};
+use crate::verify::{Rejection, Token};
+
+/// The longest `hub.challenge` that is echoed, in bytes.
+const MAX_CHALLENGE: usize = 1024;
+
+/// What became of one message, or of one event that was not sent because somebody else is sending it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The target answered this status.
+    Answered(u16),
+    /// The target did not answer in time.
+    TimedOut,
+    /// No connection, or it broke before the answer.
+    Unreachable,
+    /// Another delivery of the same event is on its way to the same target.
+    InFlight,
+    /// It was delivered before.
+    Duplicate,
+}
+
+/// What became of one message, and where it was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt<'a> {
+    /// The target's name.
+    pub target: &'a str,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// What an outcome means for the keys of the events it carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The target took it: commit the keys.
+    Delivered,
+    /// The target refused it for good: commit the keys.
+    Rejected,
+    /// To be tried again: release the keys.
+    Failed,
+    /// Nothing was sent, so there is nothing to commit or release.
+    Untouched,
+}
+
+/// What every attempt together comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settlement {
+    /// What to answer the sender.
+    pub response: Response,
+    /// One for each attempt, in the same order.
+    pub verdicts: Vec<Verdict>,
+}
+
+impl Gate {
+    /// What to answer when every message has been tried: 200 if nothing is left to do, else the status that makes Kapso try
+    /// again. An attempt on a target that the policy does not have failed.
+    pub fn settle(&self, attempts: &[Attempt<'_>]) -> Settlement {
+        let verdicts = attempts.iter().map(|attempt| self.verdict(attempt)).collect();
+        let left = attempts.iter().filter(|attempt| self.verdict(attempt) == Verdict::Failed).map(|attempt| attempt.outcome);
+        let in_flight = attempts.iter().any(|attempt| attempt.outcome == Outcome::InFlight);
+        let status = match left.reduce(|worst, next| if worst == Outcome::TimedOut { next } else { worst }) {
+            Some(Outcome::TimedOut) => 504,
+            Some(_) => 502,
+            None if in_flight => 503,
+            None => 200,
+        };
+        Settlement { response: plain(status), verdicts }
+    }
+
+    fn verdict(&self, attempt: &Attempt<'_>) -> Verdict {
+        let target = self.targets.iter().find(|target| target.name == attempt.target);
+        match attempt.outcome {
+            Outcome::Answered(200..=299) if target.is_some() => Verdict::Delivered,
+            Outcome::Answered(status) if target.is_some_and(|target| target.give_up_on.contains(&status)) => {
+                Verdict::Rejected
+            }
+            Outcome::Answered(_) | Outcome::TimedOut | Outcome::Unreachable => Verdict::Failed,
+            Outcome::InFlight | Outcome::Duplicate => Verdict::Untouched,
+        }
+    }
+}
+
+/// The answer to a request that is not taken. Everything about a signature gets the very same 401.
+pub(crate) fn refusal(source: Option<&Source>, rejection: Rejection) -> Response {
+    match rejection {
+        Rejection::UnknownSource => plain(404),
+        Rejection::TooLarge => plain(413),
+        Rejection::WrongMethod => {
+            let handshake = source.is_some_and(|source| source.verify_token.is_some());
+            let mut response = plain(405);
+            response.headers.push(header("allow", if handshake { "GET, POST" } else { "POST" }));
+            response
+        }
+        Rejection::MissingSignature
+        | Rejection::RepeatedSignature
+        | Rejection::MalformedSignature
+        | Rejection::WrongSignature
+        | Rejection::UnknownTenant
+        | Rejection::TooOld
+        | Rejection::WrongVerifyToken => plain(401),
+    }
+}
+
+/// Answers Meta's GET handshake: the bare challenge if the token is right.
+pub(crate) fn handshake<'g>(source: &'g Source, token: &Token, query: &str) -> Refusal<'g> {
+    let right_token = one(query, "hub.verify_token").is_some_and(|given| token.is(given.as_bytes()));
+    let subscribes = one(query, "hub.mode").is_some_and(|mode| mode == "subscribe");
+    match one(query, "hub.challenge") {
+        Some(challenge) if right_token && subscribes && challenge.len() <= MAX_CHALLENGE => {
+            let body = challenge.into_owned().into_bytes();
+            let response = Response { status: 200, headers: text_headers(), body };
+            Refusal { response, source: Some(&source.name), rejection: None }
+        }
+        _ => refuse(Some(source), Rejection::WrongVerifyToken),
+    }
+}
+
+/// The value of a parameter that stands in the query exactly once.
+fn one<'q>(query: &'q str, name: &str) -> Option<Cow<'q, str>> {
+    let mut found = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name);
+    let (_, value) = found.next()?;
+    found.next().is_none().then_some(value)
+}
+
+/// A response whose body is the status's reason phrase.
+fn plain(status: u16) -> Response {
+    let reason = match status {
+        200 => "ok",
+        401 => "unauthorized",
+        404 => "not found",
+        405 => "method not allowed",
+        413 => "content too large",
+        502 => "bad gateway",
+        503 => "service unavailable",
+        504 => "gateway timeout",
+        _ => "",
+    };
+    let mut body = Vec::from(reason);
+    body.push(b'\n');
+    Response { status, headers: text_headers(), body }
+}
+
+fn text_headers() -> Vec<HeaderOut> {
+    vec![header("content-type", "text/plain; charset=utf-8"), header("x-content-type-options", "nosniff")]
+}
+
+fn header(name: &'static str, value: &str) -> HeaderOut {
+    HeaderOut { name, value: String::from(value) }
+}

@@ -1,0 +1,258 @@
+//! What each target gets: which events in which messages, the body as received, a part of it or a new one, and the headers.
+
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
+use crate::cut;
+use crate::decide::{Request, Route};
+use crate::event::{Delivery, Event, Kind, Span};
+use crate::gate::{Gate, Source, Target};
+use crate::http::HeaderOut;
+use crate::normalize;
+use crate::policy::BodyForm;
+use crate::verify::{SIGNATURE_HEADERS, SignatureHeader};
+
+/// Every header that begins so is Hookgate's: none that was received goes on.
+const OWN_PREFIX: &str = "x-hookgate-";
+
+/// The longest value that is set as a header, in bytes before encoding. A longer one is left out.
+const MAX_VALUE: usize = 1024;
+
+/// What may not stand in a header that Hookgate sets: it is percent-encoded.
+const NOT_VISIBLE: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
+
+/// What one target gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dispatch<'g> {
+    /// The target's name.
+    pub target: &'g str,
+    /// Indices into the delivery's events.
+    pub events: Vec<usize>,
+    /// The requests to make, in this order.
+    pub messages: Vec<Message>,
+}
+
+/// One HTTP request to a target: a POST with the received headers, less those for one hop, `host` and `content-length`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Indices into the delivery's events.
+    pub events: Vec<usize>,
+    /// The body.
+    pub body: BodyOut,
+    /// Names, in lower case, of received headers to leave out.
+    pub drop_headers: Vec<String>,
+    /// Headers to set after that, replacing any of the same name.
+    pub set_headers: Vec<HeaderOut>,
+}
+
+/// The body of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BodyOut {
+    /// As received, byte for byte.
+    AsReceived,
+    /// A part of the body as received.
+    Part(Span),
+    /// A new body.
+    Rewritten(Vec<u8>),
+}
+
+impl BodyOut {
+    /// The bytes to send, given the body as received.
+    pub fn bytes<'a>(&'a self, received: &'a [u8]) -> &'a [u8] {
+        match self {
+            Self::AsReceived => received,
+            Self::Part(span) => span.of(received),
+            Self::Rewritten(body) => body,
+        }
+    }
+}
+
+impl Gate {
+    /// The messages for a target when only some of its events are still to be delivered: `events` is a part of what `decide`
+    /// said for that target and this request.
+    pub fn narrow(
+        &self,
+        request: &Request<'_>,
+        delivery: &Delivery<'_>,
+        target: &str,
+        events: &[usize],
+    ) -> Vec<Message> {
+        let source = self.source(request.head.path_only());
+        let target = self.targets.iter().find(|known| known.name == target);
+        let (Some(source), Some(target)) = (source, target) else { return Vec::new() };
+        let routes: Vec<_> = delivery.events.iter().map(|event| self.route(event, Some(&source.name))).collect();
+        let events: Vec<_> = events.iter().copied().filter(|index| *index < delivery.events.len()).collect();
+        Envelope { gate: self, source, request, delivery, readable: true }.messages(target, &events, &routes)
+    }
+}
+
+/// All that composing a message can draw on.
+pub(crate) struct Envelope<'e, 'a> {
+    pub(crate) gate: &'a Gate,
+    pub(crate) source: &'a Source,
+    pub(crate) request: &'e Request<'a>,
+    pub(crate) delivery: &'e Delivery<'a>,
+    /// Whether the body could be read.
+    pub(crate) readable: bool,
+}
+
+impl<'a> Envelope<'_, 'a> {
+    /// Routes every event and composes what each target gets. What cannot be read goes to `otherwise`.
+    pub(crate) fn dispatch(&self) -> (Vec<Route<'a>>, Vec<Dispatch<'a>>) {
+        let mut shares = vec![Vec::new(); self.gate.targets.len()];
+        let mut routes = Vec::with_capacity(self.delivery.events.len());
+        for (index, event) in self.delivery.events.iter().enumerate() {
+            let rules = &self.gate.rules;
+            let matched =
+                if self.readable { rules.route(event, Some(&self.source.name)) } else { rules.otherwise() };
+            let mut targets = Vec::with_capacity(matched.targets.len());
+            for &target in matched.targets {
+                if let (Some(target), Some(share)) = (self.gate.targets.get(target), shares.get_mut(target)) {
+                    targets.push(target.name.as_str());
+                    share.push(index);
+                }
+            }
+            routes.push(Route { rule: matched.rule, targets });
+        }
+        let dispatches = self.gate.targets.iter().zip(shares).filter(|(_, events)| !events.is_empty());
+        let dispatches = dispatches.map(|(target, events)| {
+            let messages = self.messages(target, &events, &routes);
+            Dispatch { target: &target.name, events, messages }
+        });
+        let dispatches = dispatches.collect();
+        (routes, dispatches)
+    }
+
+    /// The messages that bring `events` to `target`.
+    fn messages(&self, target: &Target, events: &[usize], routes: &[Route<'_>]) -> Vec<Message> {
+        if events.is_empty() {
+            return Vec::new();
+        }
+        let body = self.request.body;
+        let whole = events.len() == self.delivery.events.len();
+        match target.body {
+            BodyForm::Normalized if self.readable => {
+                let body = BodyOut::Rewritten(normalize::body(&self.source.name, self.delivery, events, body));
+                vec![self.message(target, events.to_vec(), body, routes)]
+            }
+            BodyForm::OnePerEvent => {
+                events.iter().map(|&event| self.message(target, vec![event], self.alone(event), routes)).collect()
+            }
+            _ if whole => vec![self.message(target, events.to_vec(), BodyOut::AsReceived, routes)],
+            _ => {
+                let body = BodyOut::Rewritten(cut::keep(body, &self.delivery.layout, events));
+                vec![self.message(target, events.to_vec(), body, routes)]
+            }
+        }
+    }
+
+    /// One event as a body of its own: a batch's item as Kapso would have sent it singly, an item of a Meta forward in the
+    /// envelope that makes it readable.
+    fn alone(&self, event: usize) -> BodyOut {
+        let Some(item) = self.delivery.events.get(event) else { return BodyOut::AsReceived };
+        if self.delivery.batch.is_some() {
+            BodyOut::Part(item.span)
+        } else if self.delivery.events.len() > 1 {
+            BodyOut::Rewritten(cut::keep(self.request.body, &self.delivery.layout, &[event]))
+        } else {
+            BodyOut::AsReceived
+        }
+    }
+
+    fn message(&self, target: &Target, events: Vec<usize>, body: BodyOut, routes: &[Route<'_>]) -> Message {
+        let rewritten = body != BodyOut::AsReceived;
+        let mut headers = Headers::default();
+        self.drop_forgeable(&mut headers);
+        self.describe(&mut headers, &events, routes);
+        if self.delivery.contradictions.iter().any(|contradiction| contradiction.header == "x-webhook-event") {
+            headers.replace("x-webhook-event", self.common(&events, |event| event.name.as_deref()));
+        }
+        if rewritten {
+            self.describe_rewritten(&mut headers, target, &events, &body);
+        }
+        if rewritten || target.sign_with.is_some() {
+            for name in SIGNATURE_HEADERS {
+                headers.replace(name, None);
+            }
+        }
+        if let Some(key) = &target.sign_with {
+            let header = SignatureHeader::of(self.source, self.request.head.headers);
+            let signature = key.sign(body.bytes(self.request.body));
+            headers.replace(header.name(), Some(&header.spell(&signature)));
+        }
+        Message { events, body, drop_headers: headers.drop, set_headers: headers.set }
+    }
+
+    /// Whatever the sender put under Hookgate's own names.
+    fn drop_forgeable(&self, headers: &mut Headers) {
+        for header in self.request.head.headers {
+            let name = header.name.to_ascii_lowercase();
+            if name.starts_with(OWN_PREFIX) && !headers.drop.contains(&name) {
+                headers.drop.push(name);
+            }
+        }
+    }
+
+    /// What a message is, in Hookgate's own headers.
+    fn describe(&self, headers: &mut Headers, events: &[usize], routes: &[Route<'_>]) {
+        headers.set("x-hookgate-source", Some(&self.source.name));
+        headers.set("x-hookgate-event", self.common(events, |event| event.name.as_deref()));
+        headers.set("x-hookgate-rule", shared(events.iter().map(|index| routes.get(*index).and_then(|route| route.rule))));
+        headers.set("x-hookgate-phone-number-id", self.common(events, |event| event.phone_number_id.as_deref()));
+        headers.set("x-hookgate-conversation-id", self.common(events, |event| event.conversation_id.as_deref()));
+        headers.set("x-hookgate-item-key", self.common(events, |event| Some(&event.item_key)));
+    }
+
+    /// Kapso's headers for a body that is not the one they came with.
+    fn describe_rewritten(&self, headers: &mut Headers, target: &Target, events: &[usize], body: &BodyOut) {
+        if target.body == BodyForm::Normalized {
+            headers.replace("content-type", Some("application/json"));
+        }
+        if self.delivery.kind != Kind::Meta {
+            headers.replace("x-webhook-event", self.common(events, |event| event.name.as_deref()));
+        }
+        let batch = self.delivery.batch.is_some() && !matches!(body, BodyOut::Part(_)) && target.body != BodyForm::Normalized;
+        headers.replace("x-webhook-batch", batch.then_some("true"));
+        headers.replace("x-batch-size", batch.then(|| events.len().to_string()).as_deref());
+        if let [_] = events {
+            headers.replace("x-idempotency-key", self.common(events, |event| Some(&event.item_key)));
+        }
+    }
+
+    /// What `read` says of every one of the events, if it is the same of all.
+    fn common<'s>(&'s self, events: &[usize], read: impl Fn(&'s Event<'a>) -> Option<&'s str>) -> Option<&'s str> {
+        shared(events.iter().map(|index| self.delivery.events.get(*index).and_then(&read)))
+    }
+}
+
+/// The one value that all have.
+fn shared<'v>(mut values: impl Iterator<Item = Option<&'v str>>) -> Option<&'v str> {
+    let first = values.next()??;
+    values.all(|value| value == Some(first)).then_some(first)
+}
+
+#[derive(Default)]
+struct Headers {
+    drop: Vec<String>,
+    set: Vec<HeaderOut>,
+}
+
+impl Headers {
+    /// Sets a header of our own, made visible.
+    fn set(&mut self, name: &'static str, value: Option<&str>) {
+        if let Some(value) = value.filter(|value| value.len() <= MAX_VALUE) {
+            self.set.push(HeaderOut { name, value: utf8_percent_encode(value, NOT_VISIBLE).to_string() });
+        }
+    }
+
+    /// Drops a received header and sets it anew, if there is something to set.
+    fn replace(&mut self, name: &'static str, value: Option<&str>) {
+        self.set.retain(|header| header.name != name);
+        self.drop.retain(|dropped| dropped != name);
+        self.drop.push(String::from(name));
+        self.set(name, value);
+    }
+}

@@ -1,0 +1,51 @@
+//! Cutting events out of a body: what is left keeps its bytes.
+
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
+use crate::event::Span;
+use crate::parse::{Layout, Member};
+
+/// The body with only the events in `keep`. An element of an array goes when none of its events is kept; the number in
+/// `batch_info.size` is corrected.
+pub(crate) fn keep(body: &[u8], layout: &Layout, keep: &[usize]) -> Vec<u8> {
+    let size = keep.len().to_string();
+    let kept = |member: &Member| keep.iter().any(|event| member.events.contains(event));
+    let mut edits: Vec<(Span, &[u8])> = Vec::new();
+    for array in &layout.arrays {
+        edits.extend(removals(array, kept).map(|span| (span, &[][..])));
+    }
+    edits.extend(layout.batch_size.map(|span| (span, size.as_bytes())));
+    edits.sort_by_key(|(span, _)| span.start);
+
+    let mut out = Vec::with_capacity(body.len());
+    let mut at = 0;
+    for (span, text) in edits {
+        if span.start < at {
+            continue;
+        }
+        out.extend_from_slice(body.get(at..span.start).unwrap_or_default());
+        out.extend_from_slice(text);
+        at = span.end;
+    }
+    out.extend_from_slice(body.get(at..).unwrap_or_default());
+    out
+}
+
+/// What to remove of an array: with each element the comma that parted it from what stays.
+fn removals<'l>(array: &'l [Member], kept: impl Fn(&Member) -> bool + 'l) -> impl Iterator<Item = Span> + 'l {
+    let mut behind_kept = false;
+    array.iter().enumerate().filter_map(move |(index, member)| {
+        if kept(member) {
+            behind_kept = true;
+            return None;
+        }
+        let previous = index.checked_sub(1).and_then(|previous| array.get(previous));
+        let next = index.checked_add(1).and_then(|next| array.get(next));
+        Some(match (behind_kept, previous, next) {
+            (true, Some(previous), _) => Span { start: previous.span.end, end: member.span.end },
+            (_, _, Some(next)) => Span { start: member.span.start, end: next.span.start },
+            _ => member.span,
+        })
+    })
+}

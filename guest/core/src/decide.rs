@@ -1,0 +1,275 @@
+//! `decide`: verify, parse and route as one answer. Shells that see a body in pieces keep an [`Intake`] between them; the others
+//! hand everything over at once, and it goes the same way.
+
+use alloc::vec::Vec;
+
+use crate::answer;
+use crate::compose::{Dispatch, Envelope};
+use crate::detail::{self, Parsed};
+use crate::event::{Delivery, Event};
+use crate::gate::{Gate, Source};
+use crate::http::{Head, Header, Response, values};
+use crate::json::ParseError;
+use crate::parse;
+use crate::verify::{Rejection, Signatures, Verifier};
+
+/// A whole request.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// Everything before the body.
+    pub head: Head<'a>,
+    /// The bytes as received, before any decoding.
+    pub body: &'a [u8],
+}
+
+/// An answer that needs no target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal<'g> {
+    /// What to answer the sender.
+    pub response: Response,
+    /// The source's name, where the path is one.
+    pub source: Option<&'g str>,
+    /// Why, for the log. None for a handshake that succeeded.
+    pub rejection: Option<Rejection>,
+}
+
+/// What the head alone decides.
+pub enum Admission<'g> {
+    /// The path is no source.
+    NotOurs,
+    /// Answer this without reading the body.
+    Respond(Refusal<'g>),
+    /// Read the body into this.
+    Read(Intake),
+}
+
+/// A request on its way in. It owns what it needs, so that a shell can keep it between callbacks.
+pub struct Intake {
+    source: usize,
+    verifier: Verifier,
+    received: u64,
+}
+
+/// Why a request is known to be genuine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Proof<'g> {
+    /// The source's name.
+    pub source: &'g str,
+    /// The name of the secret that matched.
+    pub secret: &'g str,
+}
+
+/// Who gets an event, and which rule said so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route<'g> {
+    /// The rule's name; none when `otherwise` decided.
+    pub rule: Option<&'g str>,
+    /// Names of targets; empty when the event is dropped.
+    pub targets: Vec<&'g str>,
+}
+
+/// What to do with a genuine delivery.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deliver<'a> {
+    /// Why it is genuine.
+    pub proof: Proof<'a>,
+    /// Why the body could not be read, if so; it then goes whole to `otherwise`.
+    pub unreadable: Option<ParseError>,
+    /// What it says.
+    pub delivery: Delivery<'a>,
+    /// One for each event, in the same order.
+    pub routes: Vec<Route<'a>>,
+    /// One for each target that gets anything, in the policy's order of targets.
+    pub dispatches: Vec<Dispatch<'a>>,
+}
+
+/// What to do with a request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decision<'a> {
+    /// The path is no source: let it pass, or answer 404.
+    NotOurs,
+    /// Answer this.
+    Respond(Refusal<'a>),
+    /// Genuine: send every message of every dispatch, then ask `settle` what to answer.
+    Deliver(Deliver<'a>),
+}
+
+impl Gate {
+    /// What can be said before the body is read.
+    pub fn admit(&self, head: &Head<'_>) -> Admission<'_> {
+        let Some(index) = self.source_index(head.path_only()) else { return Admission::NotOurs };
+        let Some(source) = self.sources.get(index) else { return Admission::NotOurs };
+        match self.check_head(source, head) {
+            Ok(signatures) => {
+                Admission::Read(Intake { source: index, verifier: Verifier::new(&source.keys, signatures), received: 0 })
+            }
+            Err(refusal) => Admission::Respond(refusal),
+        }
+    }
+
+    /// The answer for a body longer than the policy's `limits.body_bytes`.
+    pub fn too_large(&self, head: &Head<'_>) -> Refusal<'_> {
+        let source = self.source_index(head.path_only()).and_then(|index| self.sources.get(index));
+        refuse(source, Rejection::TooLarge)
+    }
+
+    /// Is this request genuine, as of `now` (Unix seconds)?
+    ///
+    /// # Errors
+    /// Why not. For the log only: the sender must not learn it.
+    pub fn verify<'a>(&'a self, request: &Request<'a>, now: u64) -> Result<Proof<'a>, Rejection> {
+        let Some(index) = self.source_index(request.head.path_only()) else { return Err(Rejection::UnknownSource) };
+        let Some(source) = self.sources.get(index) else { return Err(Rejection::UnknownSource) };
+        if request.head.method != "POST" {
+            return Err(Rejection::WrongMethod);
+        }
+        if self.over_limit(request.body.len()) {
+            return Err(Rejection::TooLarge);
+        }
+        let signatures = Signatures::read(source.scheme, source.accept_x_kapso_signature, request.head.headers)?;
+        let verifier = Verifier::new(&source.keys, signatures);
+        let (secret, _) = self.examine(source, verifier, request, now)?;
+        Ok(Proof { source: &source.name, secret })
+    }
+
+    /// What does it say? Answers for forged requests too: `verify` first.
+    ///
+    /// # Errors
+    /// Why the body cannot be read at all.
+    pub fn parse<'a>(&self, headers: &[Header<'a>], body: &'a [u8]) -> Result<Parsed<'a>, ParseError> {
+        let delivery = parse::delivery(headers, body, self.limits.events)?;
+        let details = detail::of_delivery(&delivery, body);
+        Ok(Parsed { delivery, details })
+    }
+
+    /// Which targets get this event, which came by the source named `source`, and which rule said so?
+    pub fn route(&self, event: &Event<'_>, source: Option<&str>) -> Route<'_> {
+        let matched = self.rules.route(event, source);
+        let targets = matched.targets.iter().filter_map(|index| self.targets.get(*index));
+        Route { rule: matched.rule, targets: targets.map(|target| target.name.as_str()).collect() }
+    }
+
+    /// Verify, parse and route as one answer, in one pass over the body. Never delivers what `verify` rejects. `now` is in
+    /// Unix seconds.
+    pub fn decide<'a>(&'a self, request: &Request<'a>, now: u64) -> Decision<'a> {
+        match self.admit(&request.head) {
+            Admission::NotOurs => Decision::NotOurs,
+            Admission::Respond(refusal) => Decision::Respond(refusal),
+            Admission::Read(mut intake) => match intake.feed(self, request.body) {
+                Ok(()) => intake.finish(self, request, now),
+                Err(refusal) => Decision::Respond(refusal),
+            },
+        }
+    }
+
+    fn source_index(&self, path: &str) -> Option<usize> {
+        self.by_path.get(path).copied()
+    }
+
+    fn over_limit(&self, bytes: usize) -> bool {
+        u64::try_from(bytes).unwrap_or(u64::MAX) > u64::from(self.limits.body_bytes)
+    }
+
+    /// Method, declared size and the form of the signature.
+    fn check_head<'g>(&'g self, source: &'g Source, head: &Head<'_>) -> Result<Signatures, Refusal<'g>> {
+        match (head.method, &source.verify_token) {
+            ("POST", _) => {}
+            ("GET", Some(token)) => return Err(answer::handshake(source, token, head.query())),
+            _ => return Err(refuse(Some(source), Rejection::WrongMethod)),
+        }
+        let declared = values(head.headers, "content-length").next().and_then(|value| core::str::from_utf8(value).ok());
+        let limit = u64::from(self.limits.body_bytes);
+        if declared.and_then(|value| value.trim().parse::<u64>().ok()).is_some_and(|declared| declared > limit) {
+            return Err(refuse(Some(source), Rejection::TooLarge));
+        }
+        Signatures::read(source.scheme, source.accept_x_kapso_signature, head.headers)
+            .map_err(|rejection| refuse(Some(source), rejection))
+    }
+
+    /// Verifies: the name of the secret that matched, with what the body says where that was needed for it.
+    fn examine<'a>(
+        &'a self,
+        source: &'a Source,
+        verifier: Verifier,
+        request: &Request<'a>,
+        now: u64,
+    ) -> Result<(&'a str, Option<Said<'a>>), Rejection> {
+        let mut said = None;
+        if source.keys.by_phone_number() {
+            said = Some(self.read(request));
+        }
+        let numbers = said.iter().flat_map(|said| &said.delivery.events).filter_map(|event| event.phone_number_id.as_deref());
+        let secret = verifier.finish(&source.keys, request.body, numbers)?;
+        if let Some(max_age_s) = source.max_age_s {
+            let said = said.get_or_insert_with(|| self.read(request));
+            if too_old(&said.delivery, now, max_age_s) {
+                return Err(Rejection::TooOld);
+            }
+        }
+        Ok((secret, said))
+    }
+
+    fn read<'a>(&self, request: &Request<'a>) -> Said<'a> {
+        match parse::delivery(request.head.headers, request.body, self.limits.events) {
+            Ok(delivery) => Said { delivery, unreadable: None },
+            Err(error) => {
+                Said { delivery: parse::unreadable(request.head.headers, request.body), unreadable: Some(error) }
+            }
+        }
+    }
+}
+
+/// A delivery as far as it can be read.
+struct Said<'a> {
+    delivery: Delivery<'a>,
+    unreadable: Option<ParseError>,
+}
+
+impl Intake {
+    /// Takes the next bytes of the body, and hashes them where that can be done before the whole body is there.
+    ///
+    /// # Errors
+    /// The 413 to answer once the body is over the policy's limit.
+    pub fn feed<'g>(&mut self, gate: &'g Gate, chunk: &[u8]) -> Result<(), Refusal<'g>> {
+        self.received = self.received.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
+        if self.received > u64::from(gate.limits.body_bytes) {
+            return Err(refuse(gate.sources.get(self.source), Rejection::TooLarge));
+        }
+        self.verifier.feed(chunk);
+        Ok(())
+    }
+
+    /// Decides. `request` is the one admitted by the same gate, its body all that was fed.
+    pub fn finish<'a>(self, gate: &'a Gate, request: &Request<'a>, now: u64) -> Decision<'a> {
+        let Some(source) = gate.sources.get(self.source) else { return Decision::NotOurs };
+        let (secret, said) = match gate.examine(source, self.verifier, request, now) {
+            Ok(examined) => examined,
+            Err(rejection) => return Decision::Respond(refuse(Some(source), rejection)),
+        };
+        let Said { delivery, unreadable } = said.unwrap_or_else(|| gate.read(request));
+        let readable = unreadable.is_none();
+        let (routes, dispatches) = Envelope { gate, source, request, delivery: &delivery, readable }.dispatch();
+        let proof = Proof { source: &source.name, secret };
+        Decision::Deliver(Deliver { proof, unreadable, delivery, routes, dispatches })
+    }
+}
+
+pub(crate) fn refuse(source: Option<&Source>, rejection: Rejection) -> Refusal<'_> {
+    Refusal {
+        response: answer::refusal(source, rejection),
+        source: source.map(|source| source.name.as_str()),
+        rejection: Some(rejection),
+    }
+}
+
+/// Whether the delivery is a replay by its age: every message in it that tells its time is older than allowed. What Kapso
+/// imports from a phone's history is old by nature.
+fn too_old(delivery: &Delivery<'_>, now: u64, max_age_s: u64) -> bool {
+    let mut times = delivery
+        .events
+        .iter()
+        .filter(|event| event.origin.as_deref() != Some("history_sync"))
+        .filter_map(|event| event.timestamp)
+        .peekable();
+    times.peek().is_some() && times.all(|time| time.saturating_add(max_age_s) < now)
+}

@@ -1,0 +1,112 @@
+//! What an event says in full, typed by family.
+
+mod message;
+mod project;
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use serde::Serialize;
+
+pub use message::{
+    Button, ContactCard, ContactPhone, Content, Conversation, FlowReply, Location, Media, Message, MessageError, Order,
+    OrderItem, Reaction, Reply, Status, SystemMessage, Template,
+};
+pub use project::{
+    AccountEvent, AgentRun, ConfigEvent, ContactEvent, ConversationEvent, MarketingPreference, PhoneNumberEvent,
+    ProjectEvent, Restriction, WorkflowEvent,
+};
+
+use crate::event::{Delivery, Event, Kind, Span, Text};
+use crate::json::{ParseError, Reader};
+use crate::record::{Read, record};
+
+/// An event's own content, typed by family. Values keep Kapso's own text: times are not converted.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Detail<'a> {
+    /// A message, or what became of one.
+    Message(Box<Message<'a>>),
+    /// A status update of a Meta forward.
+    Status(Status<'a>),
+    /// `whatsapp.conversation.*`.
+    Conversation(ConversationEvent<'a>),
+    /// `whatsapp.contact.*`.
+    Contact(ContactEvent<'a>),
+    /// `whatsapp.phone_number.*`.
+    PhoneNumber(PhoneNumberEvent<'a>),
+    /// `whatsapp.account.*`.
+    Account(AccountEvent<'a>),
+    /// `workflow.*`.
+    Workflow(WorkflowEvent<'a>),
+    /// `project.event`.
+    Project(ProjectEvent<'a>),
+    /// `kapso_agent.run.*`, and the older agents' `agent.execution.*`.
+    AgentRun(AgentRun<'a>),
+    /// v1's `whatsapp.config.*`.
+    Config(ConfigEvent<'a>),
+    /// A change of a Meta forward that is neither a message nor a status.
+    MetaChange(MetaChange<'a>),
+    /// A family that this version has no type for.
+    Other,
+}
+
+/// A delivery with what each of its events says in full.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parsed<'a> {
+    /// The delivery.
+    pub delivery: Delivery<'a>,
+    /// One for each of its events, in the same order.
+    pub details: Vec<Detail<'a>>,
+}
+
+record! {
+    /// A change of a Meta forward.
+    pub struct MetaChange<'a> {
+        /// `entry[].id`.
+        pub entry_id: Option<Text<'a>>,
+        /// `changes[].field`.
+        pub field: Option<Text<'a>> = "field",
+        /// `value.metadata.display_phone_number`.
+        pub display_phone_number: Option<Text<'a>>,
+        /// The raw JSON of `value`.
+        #[serde(skip)]
+        pub value: Option<Span> = "value",
+    }
+}
+
+/// Reads the details of every event of a delivery that was read from `body`.
+pub(crate) fn of_delivery<'a>(delivery: &Delivery<'a>, body: &'a [u8]) -> Vec<Detail<'a>> {
+    delivery.events.iter().map(|event| of_event(event, body).unwrap_or(Detail::Other)).collect()
+}
+
+/// Reads the detail of one event.
+///
+/// # Errors
+/// None for an event that was read from this body.
+pub(crate) fn of_event<'a>(event: &Event<'a>, body: &'a [u8]) -> Result<Detail<'a>, ParseError> {
+    let mut reader = Reader::at(body, event.span)?;
+    if event.kind == Kind::Meta {
+        return of_meta(event, &mut reader);
+    }
+    let payload = project::Payload::read(&mut reader)?;
+    Ok(payload.into_detail(event.name.as_deref().unwrap_or_default()))
+}
+
+fn of_meta<'a>(event: &Event<'a>, reader: &mut Reader<'a>) -> Result<Detail<'a>, ParseError> {
+    Ok(match (&event.direction, &event.message_type) {
+        (Some(_), None) => Detail::Status(Status::read(reader)?),
+        (Some(_), Some(_)) => {
+            let mut message = Message::read(reader)?;
+            message.direction.clone_from(&event.direction);
+            message.status.clone_from(&event.status);
+            message.origin.clone_from(&event.origin);
+            Detail::Message(Box::new(message))
+        }
+        _ => {
+            let mut change = MetaChange::read(reader)?;
+            change.entry_id.clone_from(&event.business_account_id);
+            Detail::MetaChange(change)
+        }
+    })
+}
