@@ -1,0 +1,89 @@
+//! From a request to its answer.
+
+use std::time::Duration;
+
+use hookgate_core::{Admission, Decision, HeaderOut, Refusal, Request, Response};
+
+use crate::bindings::wasi::clocks::wall_clock;
+use crate::bindings::wasi::http::types::IncomingRequest;
+use crate::claims::StoreError;
+use crate::config;
+use crate::deliver::Carrier;
+use crate::forward::Original;
+use crate::log;
+use crate::reactor::Instant;
+use crate::receive::{Broken, Received, chunk};
+
+/// Kapso waits 10 s for an answer; this leaves one for the way.
+const ANSWER_WITHIN: Duration = Duration::from_secs(9);
+
+/// Answers a request.
+pub(crate) async fn answer(incoming: &IncomingRequest) -> Response {
+    let deadline = Instant::now().after(ANSWER_WITHIN);
+    let Some(gate) = config::gate() else { return plain(500) };
+    let received = Received::new(incoming);
+    let headers = received.headers();
+    let head = received.head(&headers);
+
+    let mut intake = match gate.admit(&head) {
+        Admission::NotOurs => return plain(404),
+        Admission::Respond(refusal) => return refused(refusal),
+        Admission::Read(intake) => intake,
+    };
+    let mut body = Vec::new();
+    let Ok(consumed) = incoming.consume() else { return plain(400) };
+    let Ok(stream) = consumed.stream() else { return plain(400) };
+    loop {
+        match chunk(&stream, deadline).await {
+            Ok(Some(bytes)) => {
+                if let Err(refusal) = intake.feed(gate, &bytes) {
+                    return refused(refusal);
+                }
+                body.extend_from_slice(&bytes);
+            }
+            Ok(None) => break,
+            Err(Broken::Cut) => return plain(400),
+            Err(Broken::Late) => return plain(408),
+        }
+    }
+
+    let request = Request { head, body: &body };
+    match intake.finish(gate, &request, now()) {
+        Decision::NotOurs => plain(404),
+        Decision::Respond(refusal) => refused(refusal),
+        Decision::Deliver(deliver) => {
+            let original = Original { fields: &received.fields, body: &body };
+            let carrier = Carrier { gate, request, original, deadline, clock: now };
+            carrier.carry(&deliver).await.unwrap_or_else(|StoreError(reason)| {
+                log::line(&format!("503 source={} store: {reason}", deliver.proof.source));
+                plain(503)
+            })
+        }
+    }
+}
+
+fn refused(refusal: Refusal<'_>) -> Response {
+    if let Some(rejection) = refusal.rejection {
+        let source = refusal.source.unwrap_or("-");
+        log::line(&format!("{} source={source} rejected={rejection:?}", refusal.response.status));
+    }
+    refusal.response
+}
+
+/// Unix seconds.
+fn now() -> u64 {
+    wall_clock::now().seconds
+}
+
+/// An answer of this shell's own, for what the core is not asked about.
+fn plain(status: u16) -> Response {
+    let reason = match status {
+        400 => "bad request\n",
+        404 => "not found\n",
+        408 => "request timeout\n",
+        503 => "service unavailable\n",
+        _ => "internal server error\n",
+    };
+    let content_type = HeaderOut { name: "content-type", value: "text/plain; charset=utf-8".to_owned() };
+    Response { status, headers: vec![content_type], body: reason.into() }
+}
