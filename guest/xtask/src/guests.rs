@@ -24,7 +24,11 @@ enum Form {
     Component,
 }
 
-const GUESTS: &[Guest] = &[Guest { package: "hookgate-component", file: "hookgate.wasm", form: Form::Component }];
+const GUESTS: &[Guest] = &[
+    Guest { package: "hookgate-component", file: "hookgate.wasm", form: Form::Component },
+    Guest { package: "hookgate-spin", file: "hookgate-spin.wasm", form: Form::Component },
+    Guest { package: "hookgate-sample-app", file: "spin-sample-app.wasm", form: Form::Component },
+];
 
 /// Builds every guest.
 pub(crate) fn build(shell: &Shell, house: &House) -> anyhow::Result<()> {
