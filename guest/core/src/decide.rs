@@ -47,6 +47,7 @@ pub enum Admission<'g> {
 pub struct Intake {
     source: usize,
     verifier: Verifier,
+    limit: u64,
     received: u64,
 }
 
@@ -101,7 +102,8 @@ impl Gate {
         let Some(source) = self.sources.get(index) else { return Admission::NotOurs };
         match self.check_head(source, head) {
             Ok(signatures) => {
-                Admission::Read(Intake { source: index, verifier: Verifier::new(&source.keys, signatures), received: 0 })
+                let verifier = Verifier::new(&source.keys, signatures);
+                Admission::Read(Intake { source: index, verifier, limit: self.limits.body_bytes.into(), received: 0 })
             }
             Err(refusal) => Admission::Respond(refusal),
         }
@@ -226,13 +228,18 @@ struct Said<'a> {
 }
 
 impl Intake {
+    /// The longest body accepted, in bytes.
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
     /// Takes the next bytes of the body, and hashes them where that can be done before the whole body is there.
     ///
     /// # Errors
     /// The 413 to answer once the body is over the policy's limit.
     pub fn feed<'g>(&mut self, gate: &'g Gate, chunk: &[u8]) -> Result<(), Refusal<'g>> {
         self.received = self.received.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
-        if self.received > u64::from(gate.limits.body_bytes) {
+        if self.received > self.limit {
             return Err(refuse(gate.sources.get(self.source), Rejection::TooLarge));
         }
         self.verifier.feed(chunk);
