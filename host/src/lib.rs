@@ -13,6 +13,8 @@ mod options;
 mod plugin;
 pub mod policy;
 pub mod secrets;
+#[cfg(feature = "program")]
+pub mod server;
 mod shared;
 mod slots;
 pub mod types;

@@ -1,0 +1,130 @@
+//! The policy in force.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+use std::{env, fs};
+
+use http::Uri;
+
+use super::Error;
+use super::forward::Target;
+use crate::policy::{Document, Format, ReadError};
+use crate::types::TargetSettings;
+use crate::{CompileError, Gate, Plugin, Secrets};
+
+/// Where the policy and its secrets come from.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    origin: Origin,
+    secrets: Secrets,
+}
+
+#[derive(Clone, Debug)]
+enum Origin {
+    File(PathBuf),
+    Json(String),
+}
+
+impl Policy {
+    /// A file in JSON, TOML or YAML, told apart by its ending. It is read again when it changes.
+    pub fn file(path: impl Into<PathBuf>) -> Self {
+        Policy { origin: Origin::File(path.into()), secrets: Secrets::new() }
+    }
+
+    /// A document in JSON.
+    pub fn json(text: impl Into<String>) -> Self {
+        Policy { origin: Origin::Json(text.into()), secrets: Secrets::new() }
+    }
+
+    /// Values of secrets. The others come from the environment: `NAME`, or the file that `NAME_FILE` names.
+    #[must_use]
+    pub fn with_secrets(mut self, secrets: Secrets) -> Self {
+        self.secrets = secrets;
+        self
+    }
+
+    /// Reads the policy and compiles it.
+    pub(crate) fn load(&self, plugin: &Plugin) -> Result<Active, Error> {
+        let document = self.document()?;
+        let names = plugin.secret_names(document.json()).map_err(|error| self.refused(&document, error))?;
+        let mut secrets = self.secrets.clone();
+        secrets.add_from_env(&names)?;
+        let gate = plugin.compile(document.json(), &secrets).map_err(|error| self.refused(&document, error))?;
+        let secret_files = names.iter().filter_map(|name| env::var_os(format!("{name}_FILE"))).map(PathBuf::from);
+        Active::new(gate, self.file_path().cloned().into_iter().chain(secret_files).collect())
+    }
+
+    fn document(&self) -> Result<Document, ReadError> {
+        match &self.origin {
+            Origin::File(path) => Document::read(path),
+            Origin::Json(text) => Document::parse(text, Format::Json)
+                .map_err(|error| ReadError::Syntax { path: PathBuf::from("policy"), error }),
+        }
+    }
+
+    fn refused(&self, document: &Document, error: CompileError) -> Error {
+        let errors = match error {
+            CompileError::Policy(errors) => errors,
+            CompileError::Call(error) => return Error::Call(error),
+        };
+        let file = self.file_path().map_or_else(|| "policy".into(), |path| path.display().to_string());
+        let place =
+            |pointer: &str| document.line(pointer).map_or_else(|| file.clone(), |line| format!("{file}:{line}"));
+        Error::Policy(errors.iter().map(|error| format!("{}: {error}", place(&error.pointer))).collect())
+    }
+
+    fn file_path(&self) -> Option<&PathBuf> {
+        match &self.origin {
+            Origin::File(path) => Some(path),
+            Origin::Json(_) => None,
+        }
+    }
+}
+
+/// A compiled policy with what it takes to carry its decisions out.
+pub(crate) struct Active {
+    pub(crate) gate: Gate,
+    pub(crate) targets: HashMap<String, Target>,
+    /// The files that it was made from.
+    pub(crate) files: Vec<PathBuf>,
+}
+
+impl Active {
+    fn new(gate: Gate, files: Vec<PathBuf>) -> Result<Self, Error> {
+        let targets = gate.settings().targets.iter().map(target).collect::<Result<_, _>>()?;
+        Ok(Active { gate, targets, files })
+    }
+
+    /// The name of the source at this path.
+    pub(crate) fn source(&self, path: &str) -> Option<&str> {
+        let source = self.gate.settings().sources.iter().find(|source| source.path == path)?;
+        Some(&source.name)
+    }
+}
+
+fn target(settings: &TargetSettings) -> Result<(String, Target), Error> {
+    let refused = |message: &str| Error::Target { target: settings.name.clone(), message: message.to_owned() };
+    let url = settings.url.as_ref().ok_or_else(|| refused("it has no `url`, and this server sends nowhere else"))?;
+    let uri: Uri = url.parse().map_err(|_| refused("its `url` is not a URL"))?;
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return Err(refused("its `url` must begin with http:// or https://"));
+    }
+    let authority = uri.authority().ok_or_else(|| refused("its `url` names no host"))?;
+    if authority.as_str().contains('@') {
+        return Err(refused("its `url` holds a user name or password, which would not be sent"));
+    }
+    let timeout = Duration::from_millis(settings.timeout_ms.into());
+    Ok((settings.name.clone(), Target { uri, timeout }))
+}
+
+/// What tells whether files have changed, without reading them.
+pub(crate) type Fingerprint = Vec<Option<(SystemTime, u64)>>;
+
+pub(crate) fn fingerprint<'a>(files: impl Iterator<Item = &'a PathBuf>) -> Fingerprint {
+    let of = |file: &PathBuf| {
+        let data = fs::metadata(file).ok()?;
+        Some((data.modified().ok()?, data.len()))
+    };
+    files.map(of).collect()
+}

@@ -1,0 +1,123 @@
+//! The arguments of `hookgate serve`.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::log::Format;
+use super::store::Choice;
+use super::{Config, Error, Limits, Policy, Tls};
+use crate::Plugin;
+
+/// Takes deliveries over HTTP, verifies and routes them, and sends them on.
+///
+/// Without --policy it starts in try-it mode: one source at /webhooks/whatsapp, its secret from KAPSO_WEBHOOK_SECRET or a
+/// generated one that is printed, every decision shown, nothing sent on.
+///
+/// Secrets that the policy names come from the environment: NAME, or the file that NAME_FILE names. The policy, those
+/// files and the certificate are read again when they change and on SIGHUP. SIGTERM finishes what is under way, then
+/// leaves.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// The policy, in JSON, TOML or YAML.
+    #[arg(long, value_name = "FILE", env = "HOOKGATE_POLICY")]
+    pub policy: Option<PathBuf>,
+
+    /// Where deliveries are taken. Port 0 takes any free one and prints it.
+    #[arg(long, value_name = "ADDR", env = "HOOKGATE_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+
+    /// Where /healthz, /readyz and /metrics are answered, or "off".
+    #[arg(long, value_name = "ADDR", env = "HOOKGATE_ADMIN", default_value = "127.0.0.1:9090")]
+    pub admin: Admin,
+
+    /// A PEM file with the certificate chain: answers HTTPS.
+    #[arg(long, value_name = "FILE", env = "HOOKGATE_TLS_CERT", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// A PEM file with the certificate's private key.
+    #[arg(long, value_name = "FILE", env = "HOOKGATE_TLS_KEY", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+
+    /// A PEM file of authorities that targets' certificates are checked against besides the system's.
+    #[arg(long, value_name = "FILE", env = "HOOKGATE_TARGET_CA")]
+    pub target_ca: Option<PathBuf>,
+
+    /// Where delivered events are remembered: "memory".
+    #[arg(long, value_name = "STORE", env = "HOOKGATE_STORE", default_value = "memory")]
+    pub store: Choice,
+
+    /// Requests that may be under way at a time; more are answered 503. Each may hold a body as large as the policy allows.
+    #[arg(long, value_name = "N", env = "HOOKGATE_MAX_REQUESTS", default_value = "512")]
+    pub max_requests: NonZeroUsize,
+
+    /// Connections that may be open at a time; more wait.
+    #[arg(long, value_name = "N", env = "HOOKGATE_MAX_CONNECTIONS", default_value = "8192")]
+    pub max_connections: NonZeroUsize,
+
+    /// Milliseconds from a request's head to its answer, targets included. Kapso gives up after 10,000.
+    #[arg(long, value_name = "MS", env = "HOOKGATE_ANSWER_MS", default_value = "9000", value_parser = clap::value_parser!(u64).range(100..10_000))]
+    pub answer_ms: u64,
+
+    /// Milliseconds for a request's head, and between two requests of a connection.
+    #[arg(long, value_name = "MS", env = "HOOKGATE_HEAD_MS", default_value = "10000", value_parser = clap::value_parser!(u64).range(100..))]
+    pub head_ms: u64,
+
+    /// Milliseconds for a request's body.
+    #[arg(long, value_name = "MS", env = "HOOKGATE_BODY_MS", default_value = "5000", value_parser = clap::value_parser!(u64).range(100..))]
+    pub body_ms: u64,
+
+    /// Milliseconds that a stop waits for what is under way.
+    #[arg(long, value_name = "MS", env = "HOOKGATE_STOP_MS", default_value = "15000")]
+    pub stop_ms: u64,
+
+    /// What log lines look like.
+    #[arg(long, value_enum, env = "HOOKGATE_LOG_FORMAT", default_value_t)]
+    pub log_format: Format,
+
+    /// Which log lines are written: a level, or a filter such as "hookgate=debug,hyper=info".
+    #[arg(long, value_name = "FILTER", env = "HOOKGATE_LOG", default_value = "info")]
+    pub log: String,
+}
+
+/// An address, or `off`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Admin(
+    /// The address, if not off.
+    pub Option<SocketAddr>,
+);
+
+impl FromStr for Admin {
+    type Err = std::net::AddrParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "off" { Ok(Admin(None)) } else { text.parse().map(|address| Admin(Some(address))) }
+    }
+}
+
+impl Args {
+    /// The server that these arguments ask for, with this policy.
+    ///
+    /// # Errors
+    /// The store cannot be opened.
+    pub(crate) async fn config(&self, plugin: Plugin, policy: Policy) -> Result<Config, Error> {
+        let mut config = Config::new(plugin, policy);
+        config.listen = self.listen;
+        config.admin = self.admin.0;
+        config.tls = self.tls_cert.clone().zip(self.tls_key.clone()).map(|(cert, key)| Tls { cert, key });
+        config.target_ca = self.target_ca.clone();
+        config.limits = Limits {
+            head_time: Duration::from_millis(self.head_ms),
+            body_time: Duration::from_millis(self.body_ms),
+            answer_time: Duration::from_millis(self.answer_ms),
+            requests: self.max_requests.get(),
+            connections: self.max_connections.get(),
+            stop_time: Duration::from_millis(self.stop_ms),
+            ..Limits::default()
+        };
+        config.store = self.store.open().await?;
+        Ok(config)
+    }
+}

@@ -1,0 +1,62 @@
+//! The events of one dispatch that this delivery may send, and nobody else meanwhile.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::store::{Begun, Key, Owner, Store, StoreError};
+
+/// Keys begun and not finished. What is neither committed nor released when this is dropped, because its task was
+/// cancelled or panicked, is released.
+pub(crate) struct Claims {
+    store: Arc<dyn Store>,
+    owner: Owner,
+    /// One for each event of the dispatch.
+    keys: Vec<Key>,
+    /// The keys among them that are ours and unfinished.
+    open: Vec<Key>,
+}
+
+impl Claims {
+    /// Begins the events that `item_keys` stand for at `target`; says what it found, in the same order. An event that stands
+    /// in the delivery twice is one event: both are found alike.
+    pub(crate) async fn begin<'a>(
+        store: &Arc<dyn Store>,
+        target: &str,
+        item_keys: impl Iterator<Item = &'a str>,
+    ) -> Result<(Self, Vec<Begun>), StoreError> {
+        let keys: Vec<Key> = item_keys.map(|item| Key::new(target, item)).collect();
+        let mut distinct = keys.clone();
+        distinct.sort_unstable();
+        distinct.dedup();
+        // Held before the store is asked: if this task ends within `begin`, the drop still gives everything back.
+        let mut claims = Claims { store: store.clone(), owner: Owner::unique(), keys, open: distinct.clone() };
+        let found = claims.store.begin(claims.owner, &distinct).await?;
+        let found: HashMap<Key, Begun> = distinct.into_iter().zip(found).collect();
+        claims.open.retain(|key| found.get(key) == Some(&Begun::Ours));
+        let begun = claims.keys.iter().map(|key| found.get(key).copied().unwrap_or(Begun::InFlight)).collect();
+        Ok((claims, begun))
+    }
+
+    /// Commits the events at these positions of the dispatch and releases the others.
+    pub(crate) async fn finish(mut self, delivered: &[usize]) -> Result<(), StoreError> {
+        let done: Vec<Key> = delivered.iter().filter_map(|position| self.keys.get(*position).copied()).collect();
+        let (done, failed): (Vec<Key>, Vec<Key>) = self.open.iter().partition(|key| done.contains(key));
+        self.store.commit(self.owner, &done).await?;
+        self.open.retain(|key| !done.contains(key));
+        self.store.release(self.owner, &failed).await?;
+        self.open.clear();
+        Ok(())
+    }
+}
+
+impl Drop for Claims {
+    fn drop(&mut self) {
+        if self.open.is_empty() {
+            return;
+        }
+        let (store, owner, open) = (self.store.clone(), self.owner, std::mem::take(&mut self.open));
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { store.release(owner, &open).await });
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Carrying a decision out: claim, send, settle.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use tokio::time::Instant;
+
+use super::active::Active;
+use super::claims::Claims;
+use super::forward;
+use super::received::Received;
+use super::state::State;
+use super::store::Begun;
+use crate::CallError;
+use crate::types::{Attempt, BodyOut, Deliver, Dispatch, MessageOut, Outcome, Response, Verdict};
+
+/// What was tried, and what to answer.
+pub(crate) struct Sent {
+    pub(crate) tries: Vec<Try>,
+    pub(crate) answer: Result<Response, CallError>,
+}
+
+/// One message, or one event that was not sent because it was delivered before or is on its way.
+#[derive(Debug)]
+pub(crate) struct Try {
+    pub(crate) target: String,
+    /// The positions in the dispatch of the events that it stands for.
+    pub(crate) events: Vec<usize>,
+    pub(crate) outcome: Outcome,
+    pub(crate) verdict: Verdict,
+    pub(crate) took: Duration,
+}
+
+/// Sends a delivery to all its targets at once, the messages of each in order, and ends by the deadline.
+pub(crate) async fn deliver(
+    state: &State,
+    active: &Active,
+    received: &Received,
+    delivery: &Deliver,
+    deadline: Instant,
+) -> Sent {
+    let sending = Sending { state, active, received, delivery, deadline };
+    let runs = join_all(delivery.dispatches.iter().map(|dispatch| sending.run(dispatch))).await;
+    sending.settle(runs).await
+}
+
+/// What became of one dispatch, before anybody has said what that means for its keys.
+struct Run {
+    claims: Option<Claims>,
+    tries: Vec<Try>,
+}
+
+struct Sending<'a> {
+    state: &'a State,
+    active: &'a Active,
+    received: &'a Received,
+    delivery: &'a Deliver,
+    deadline: Instant,
+}
+
+impl Sending<'_> {
+    async fn run(&self, dispatch: &Dispatch) -> Run {
+        let (claims, begun) = self.claim(dispatch).await;
+        let mut tries = Vec::new();
+        let mut free = Vec::new();
+        for (position, begun) in begun.iter().enumerate() {
+            match begun {
+                Begun::Ours => free.push(position),
+                Begun::InFlight => tries.push(Try::unsent(dispatch, position, Outcome::InFlight)),
+                Begun::Delivered => tries.push(Try::unsent(dispatch, position, Outcome::Duplicate)),
+            }
+        }
+        if tries.is_empty() {
+            self.send_all(dispatch, &dispatch.messages, &mut tries).await;
+        } else if !free.is_empty() {
+            let events: Vec<u32> = free.iter().filter_map(|position| dispatch.events.get(*position).copied()).collect();
+            match self.received.lend(|request| self.active.gate.narrow(request, &dispatch.target, &events)) {
+                Ok(messages) => self.send_all(dispatch, &messages, &mut tries).await,
+                Err(error) => {
+                    tracing::error!(%error, target = dispatch.target, "part of a delivery could not be composed");
+                    tries.extend(free.iter().map(|position| Try::unsent(dispatch, *position, Outcome::Unreachable)));
+                }
+            }
+        }
+        Run { claims, tries }
+    }
+
+    /// Without an answer from the store everything is sent: an event that comes twice does less harm than one that never
+    /// comes.
+    async fn claim(&self, dispatch: &Dispatch) -> (Option<Claims>, Vec<Begun>) {
+        let item_keys = dispatch.events.iter().map(|event| {
+            let event = usize::try_from(*event).ok().and_then(|event| self.delivery.delivery.events.get(event));
+            event.map_or("", |event| event.item_key.as_str())
+        });
+        match Claims::begin(&self.state.store, &dispatch.target, item_keys).await {
+            Ok((claims, begun)) => (Some(claims), begun),
+            Err(error) => {
+                self.state.store_failed("begin", &error);
+                (None, vec![Begun::Ours; dispatch.events.len()])
+            }
+        }
+    }
+
+    async fn send_all(&self, dispatch: &Dispatch, messages: &[MessageOut], tries: &mut Vec<Try>) {
+        for message in messages {
+            let started = Instant::now();
+            let outcome = self.send(&dispatch.target, message).await;
+            let carries = |(position, event): (usize, &u32)| message.events.contains(event).then_some(position);
+            tries.push(Try {
+                target: dispatch.target.clone(),
+                events: dispatch.events.iter().enumerate().filter_map(carries).collect(),
+                outcome,
+                verdict: Verdict::Untouched,
+                took: started.elapsed(),
+            });
+        }
+    }
+
+    async fn send(&self, target: &str, message: &MessageOut) -> Outcome {
+        let Some(target) = self.active.targets.get(target) else {
+            return Outcome::Unreachable;
+        };
+        match forward::headers(self.received, message) {
+            Ok(headers) => {
+                let body = body(&self.received.body, &message.body);
+                self.state.forwarder.send(target, headers, body, self.deadline).await
+            }
+            Err(error) => {
+                tracing::error!(%error, "the plugin set a header that HTTP does not allow");
+                Outcome::Unreachable
+            }
+        }
+    }
+
+    /// Asks what the outcomes mean, and finishes the keys accordingly. If that cannot be said, they are released.
+    async fn settle(&self, mut runs: Vec<Run>) -> Sent {
+        let tries = runs.iter().flat_map(|run| &run.tries);
+        let attempts: Vec<Attempt<'_>> =
+            tries.map(|tried| Attempt { target: &tried.target, outcome: tried.outcome }).collect();
+        let settlement = match self.active.gate.settle(&attempts) {
+            Ok(settlement) => settlement,
+            Err(error) => {
+                return Sent { tries: runs.into_iter().flat_map(|run| run.tries).collect(), answer: Err(error) };
+            }
+        };
+        let tries = runs.iter_mut().flat_map(|run| &mut run.tries);
+        for (tried, verdict) in tries.zip(settlement.verdicts) {
+            tried.verdict = verdict;
+        }
+        let mut tries = Vec::new();
+        for run in runs {
+            if let Some(claims) = run.claims {
+                let taken = |tried: &&Try| matches!(tried.verdict, Verdict::Delivered | Verdict::Rejected);
+                let done: Vec<usize> =
+                    run.tries.iter().filter(taken).flat_map(|tried| tried.events.iter().copied()).collect();
+                if let Err(error) = claims.finish(&done).await {
+                    self.state.store_failed("finish", &error);
+                }
+            }
+            tries.extend(run.tries);
+        }
+        Sent { tries, answer: Ok(settlement.response) }
+    }
+}
+
+impl Try {
+    fn unsent(dispatch: &Dispatch, position: usize, outcome: Outcome) -> Self {
+        Try {
+            target: dispatch.target.clone(),
+            events: vec![position],
+            outcome,
+            verdict: Verdict::Untouched,
+            took: Duration::ZERO,
+        }
+    }
+}
+
+fn body(received: &Bytes, body: &BodyOut) -> Bytes {
+    match body {
+        BodyOut::AsReceived => received.clone(),
+        BodyOut::Part(span) => received.slice_ref(span.of(received)),
+        BodyOut::Rewritten(bytes) => Bytes::copy_from_slice(bytes),
+    }
+}

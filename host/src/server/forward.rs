@@ -1,0 +1,233 @@
+//! One message to one target.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Body, Incoming};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::received::{Peer, Received};
+use crate::types::{MessageOut, Outcome};
+
+/// Node and uvicorn close an idle connection after 5 s; one that is given up before is never found closed.
+const IDLE: Duration = Duration::from_secs(4);
+const CONNECT: Duration = Duration::from_secs(3);
+/// What is read of an answer's body, so that its connection can be used again. Nobody looks at it.
+const ANSWER_BYTES: usize = 64 * 1024;
+const ANSWER_TIME: Duration = Duration::from_secs(1);
+
+const ONE_HOP: [&str; 4] = ["keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization"];
+
+/// Where the messages of one target go.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) uri: Uri,
+    pub(crate) timeout: Duration,
+}
+
+/// The connections to the targets. They outlive the policy.
+#[derive(Clone, Debug)]
+pub(crate) struct Forwarder {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+}
+
+impl Forwarder {
+    pub(crate) fn new(tls: rustls::ClientConfig) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.enforce_http(false);
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(CONNECT));
+        connector.set_keepalive(Some(Duration::from_secs(30)));
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_all_versions()
+            .wrap_connector(connector);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .build(connector);
+        Forwarder { client }
+    }
+
+    /// Sends one message, and waits for the status as long as the target may take and the deadline allows. Redirects are
+    /// answers like any other.
+    pub(crate) async fn send(&self, target: &Target, headers: HeaderMap, body: Bytes, deadline: Instant) -> Outcome {
+        let mut request = http::Request::new(Full::new(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = target.uri.clone();
+        *request.headers_mut() = headers;
+        let now = Instant::now();
+        if deadline <= now {
+            return Outcome::TimedOut;
+        }
+        let deadline = deadline.min(now + target.timeout);
+        match timeout_at(deadline, self.client.request(request)).await {
+            Err(_) => Outcome::TimedOut,
+            Ok(Err(error)) => {
+                tracing::debug!(error = %causes(&error), "a target could not be reached");
+                Outcome::Unreachable
+            }
+            Ok(Ok(answer)) => {
+                let status = answer.status().as_u16();
+                if !answer.body().is_end_stream() {
+                    tokio::spawn(timeout(ANSWER_TIME, drain(answer.into_body())));
+                }
+                Outcome::Answered(status)
+            }
+        }
+    }
+}
+
+async fn drain(body: Incoming) {
+    let mut body = Limited::new(body, ANSWER_BYTES);
+    while let Some(Ok(_)) = body.frame().await {}
+}
+
+/// An error with what lies below it: the outer one only says that a connection failed.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut below = error.source();
+    while let Some(cause) = below {
+        text = format!("{text}: {cause}");
+        below = cause.source();
+    }
+    text
+}
+
+/// The headers of a message: as received, without those for one hop and those to drop, with those to set.
+pub(crate) fn headers(received: &Received, message: &MessageOut) -> Result<HeaderMap, http::Error> {
+    let mut headers = received.headers.clone();
+    forwarded(&mut headers, received.peer);
+    strip_one_hop(&mut headers);
+    for name in &message.drop_headers {
+        headers.remove(name.as_str());
+    }
+    for header in &message.set_headers {
+        headers.insert(HeaderName::try_from(&header.name)?, HeaderValue::try_from(header.value.as_slice())?);
+    }
+    Ok(headers)
+}
+
+/// RFC 9110, section 7.6.1; `host` and `content-length` are the client's.
+fn strip_one_hop(headers: &mut HeaderMap) {
+    let listed: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in
+        listed.into_iter().chain([CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE])
+    {
+        headers.remove(name);
+    }
+    for name in ONE_HOP {
+        headers.remove(name);
+    }
+}
+
+/// What a proxy in front already said stays: the address is added to the list, the other two are only filled in.
+fn forwarded(headers: &mut HeaderMap, peer: Peer) {
+    const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+    const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+    const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+    if let Ok(address) = HeaderValue::try_from(peer.address.to_string()) {
+        headers.append(FOR, address);
+    }
+    let scheme = HeaderValue::from_static(if peer.tls { "https" } else { "http" });
+    headers.entry(PROTO).or_insert(scheme);
+    if let Some(host) = headers.get(HOST).cloned() {
+        headers.entry(FORWARDED_HOST).or_insert(host);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+    use crate::types::{BodyOut, HeaderOut};
+
+    fn sent(received: &[(&str, &str)], drop: &[&str], set: &[(&str, &str)]) -> Vec<(String, String)> {
+        let mut request = http::Request::post("/");
+        for (name, value) in received {
+            request = request.header(*name, *value);
+        }
+        let (parts, ()) = request.body(()).expect("all are valid").into_parts();
+        let peer = Peer { address: IpAddr::from([192, 0, 2, 7]), tls: true };
+        let message = MessageOut {
+            events: vec![0],
+            body: BodyOut::AsReceived,
+            drop_headers: drop.iter().map(|name| (*name).to_owned()).collect(),
+            set_headers: set
+                .iter()
+                .map(|(name, value)| HeaderOut { name: (*name).into(), value: (*value).into() })
+                .collect(),
+        };
+        let headers = headers(&Received::new(parts, peer), &message).expect("all are valid");
+        headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect()
+    }
+
+    fn names(headers: &[(String, String)]) -> Vec<&str> {
+        headers.iter().map(|(name, _)| name.as_str()).filter(|name| !name.starts_with("x-forwarded")).collect()
+    }
+
+    #[test]
+    fn what_is_for_one_hop_stays_here() {
+        let received = [
+            ("connection", "keep-alive, X-Private"),
+            ("keep-alive", "timeout=5"),
+            ("transfer-encoding", "chunked"),
+            ("te", "trailers"),
+            ("trailer", "x-sum"),
+            ("upgrade", "h2c"),
+            ("proxy-authorization", "Basic xyz"),
+            ("proxy-connection", "keep-alive"),
+            ("expect", "100-continue"),
+            ("host", "hooks.example"),
+            ("content-length", "12"),
+            ("x-private", "1"),
+            ("x-webhook-event", "whatsapp.message.received"),
+        ];
+        assert_eq!(names(&sent(&received, &[], &[])), ["x-webhook-event"]);
+    }
+
+    #[test]
+    fn dropped_without_regard_to_case_and_set_over_what_came() {
+        let got = sent(&[("X-Batch-Size", "2"), ("a", "1"), ("a", "2")], &["x-batch-size"], &[("a", "3"), ("b", "4")]);
+        assert_eq!(names(&got), ["a", "b"]);
+        assert!(got.contains(&("a".into(), "3".into())));
+    }
+
+    #[test]
+    fn a_header_sent_twice_goes_on_twice() {
+        assert_eq!(names(&sent(&[("a", "1"), ("a", "2")], &[], &[])), ["a", "a"]);
+    }
+
+    #[test]
+    fn a_set_header_cannot_be_taken_away_by_the_sender() {
+        let got = sent(&[("connection", "x-hookgate-source")], &[], &[("x-hookgate-source", "whatsapp")]);
+        assert_eq!(names(&got), ["x-hookgate-source"]);
+    }
+
+    #[test]
+    fn forwarded_headers_extend_what_is_there() {
+        let got = sent(&[("x-forwarded-for", "198.51.100.1"), ("host", "hooks.example")], &[], &[]);
+        let of = |wanted: &str| -> Vec<&str> {
+            got.iter().filter(|(name, _)| name == wanted).map(|(_, value)| value.as_str()).collect()
+        };
+        assert_eq!(of("x-forwarded-for"), ["198.51.100.1", "192.0.2.7"]);
+        assert_eq!(of("x-forwarded-proto"), ["https"]);
+        assert_eq!(of("x-forwarded-host"), ["hooks.example"]);
+    }
+}

@@ -1,0 +1,155 @@
+//! Connections: taken, limited, and let go.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use super::Limits;
+use super::receive::Answer;
+use super::received::Peer;
+
+/// After an error of `accept`, such as too many open files.
+const PAUSE: Duration = Duration::from_millis(100);
+/// HTTP/2 connections are asked for a sign of life.
+const PING: Duration = Duration::from_secs(20);
+
+/// One address that is listened on.
+pub(crate) struct Listener {
+    pub(crate) socket: TcpListener,
+    pub(crate) tls: Option<Arc<ArcSwap<ServerConfig>>>,
+    pub(crate) limits: Limits,
+}
+
+impl Listener {
+    /// Serves connections until `stop`, then finishes those that are under way, for `limits.stop_time` at the most.
+    pub(crate) async fn serve<S, F>(self, stop: CancellationToken, service: S)
+    where
+        S: Fn(Peer, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Result<Answer, Infallible>> + Send + 'static,
+    {
+        let graceful = GracefulShutdown::new();
+        let connections = Arc::new(Semaphore::new(self.limits.connections));
+        let builder = builder(&self.limits);
+        loop {
+            let (stream, peer, place) = tokio::select! {
+                () = stop.cancelled() => break,
+                taken = take(&self.socket, &connections) => match taken {
+                    Ok(taken) => taken,
+                    Err(error) => {
+                        tracing::warn!(%error, "no connection could be taken");
+                        sleep(PAUSE).await;
+                        continue;
+                    }
+                },
+            };
+            let peer = Peer { address: peer.ip(), tls: self.tls.is_some() };
+            let acceptor = self.tls.as_ref().map(|tls| TlsAcceptor::from(tls.load_full()));
+            let connection = Connection {
+                builder: builder.clone(),
+                watcher: graceful.watcher(),
+                head_time: self.limits.head_time,
+                peer,
+                service: service.clone(),
+            };
+            tokio::spawn(async move {
+                match acceptor {
+                    None => connection.serve(stream).await,
+                    Some(acceptor) => {
+                        if let Ok(Ok(stream)) = timeout(connection.head_time, acceptor.accept(stream)).await {
+                            connection.serve(stream).await;
+                        }
+                    }
+                }
+                drop(place);
+            });
+        }
+        drop(self.socket);
+        if timeout(self.limits.stop_time, graceful.shutdown()).await.is_err() {
+            tracing::warn!("connections were still open at the end of the time for stopping");
+        }
+    }
+}
+
+type Place = tokio::sync::OwnedSemaphorePermit;
+
+async fn take(
+    socket: &TcpListener,
+    connections: &Arc<Semaphore>,
+) -> std::io::Result<(TcpStream, std::net::SocketAddr, Place)> {
+    let place = connections.clone().acquire_owned().await.map_err(std::io::Error::other)?;
+    let (stream, peer) = socket.accept().await?;
+    stream.set_nodelay(true)?;
+    Ok((stream, peer, place))
+}
+
+fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head_time)
+        .max_buf_size(limits.head_bytes.max(8192));
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
+        .keep_alive_interval(PING)
+        .keep_alive_timeout(limits.head_time);
+    builder
+}
+
+struct Connection<S> {
+    builder: auto::Builder<TokioExecutor>,
+    watcher: hyper_util::server::graceful::Watcher,
+    head_time: Duration,
+    peer: Peer,
+    service: S,
+}
+
+impl<S, F> Connection<S>
+where
+    S: Fn(Peer, Request<Incoming>) -> F,
+    F: Future<Output = Result<Answer, Infallible>> + Send + 'static,
+{
+    async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let begun = AtomicBool::new(false);
+        let service = service_fn(|request| {
+            begun.store(true, Ordering::Relaxed);
+            (self.service)(self.peer, request)
+        });
+        let connection = self.builder.serve_connection(TokioIo::new(stream), service);
+        let mut connection = pin!(self.watcher.watch(connection));
+        // hyper's own limit begins with the first line: somebody who stops before that is let go here.
+        tokio::select! {
+            ended = &mut connection => return closed(ended),
+            () = sleep(self.head_time) => {}
+        }
+        if begun.load(Ordering::Relaxed) {
+            closed(connection.await);
+        }
+    }
+}
+
+fn closed(ended: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection broke");
+    }
+}

@@ -1,0 +1,176 @@
+//! The log: one line a request. Never a body, a secret, a signature, a media address or a whole phone number.
+
+use std::fmt::Write;
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+
+use super::deliver::Try;
+use super::report::{Report, Story, outcome_class, rejection_name, result};
+use crate::types::{Deliver, Outcome, ParseError};
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// Text for people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Sends log lines to standard error. `filter` is in the form of `RUST_LOG`: `info`, or `hookgate=debug,hyper=warn`.
+///
+/// # Errors
+/// The filter cannot be read, or the process has a log already.
+pub fn start(format: Format, filter: &str) -> Result<(), String> {
+    let filter = EnvFilter::try_new(filter).map_err(|error| error.to_string())?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    match format {
+        Format::Text => builder.with_target(false).try_init(),
+        Format::Json => builder.json().flatten_event(true).try_init(),
+    }
+    .map_err(|error| error.to_string())
+}
+
+pub(crate) fn line(report: &Report<'_>) {
+    let took_ms = report.took.as_secs_f64() * 1000.0;
+    let status = report.status.as_u16();
+    let source = report.source;
+    match &report.story {
+        Story::NotOurs => tracing::debug!(status, took_ms, "the path is no source"),
+        Story::Refused(None) => tracing::info!(source, status, took_ms, "handshake"),
+        Story::Refused(Some(rejection)) => {
+            tracing::warn!(source, rejection = rejection_name(*rejection), status, took_ms, "rejected");
+        }
+        Story::Trouble(trouble) => {
+            let error = format!("{trouble:?}");
+            tracing::error!(source, reason = trouble.name(), error, status, took_ms, "not decided");
+        }
+        Story::Genuine { delivery, tries } => {
+            let Shown { event, kind, events, test, number, rules, targets, contradictions, unreadable } =
+                Shown::of(delivery, tries);
+            let (secret, result) = (delivery.proof.secret.as_str(), result(report.status, tries));
+            macro_rules! delivery {
+                ($level:ident) => {
+                    tracing::$level!(
+                        source,
+                        secret,
+                        event,
+                        kind,
+                        events,
+                        test,
+                        number,
+                        rules,
+                        targets,
+                        contradictions,
+                        unreadable,
+                        result,
+                        status,
+                        took_ms,
+                        "delivery"
+                    )
+                };
+            }
+            if report.status.is_success() { delivery!(info) } else { delivery!(warn) }
+        }
+    }
+}
+
+/// What a line says of a genuine delivery.
+struct Shown {
+    event: Option<String>,
+    kind: &'static str,
+    events: usize,
+    test: Option<bool>,
+    /// The last four digits of the first event's phone number id.
+    number: Option<String>,
+    rules: String,
+    targets: String,
+    contradictions: Option<String>,
+    unreadable: Option<&'static str>,
+}
+
+impl Shown {
+    fn of(genuine: &Deliver, tries: &[Try]) -> Self {
+        let delivery = &genuine.delivery;
+        let mut rules: Vec<&str> =
+            genuine.routes.iter().map(|route| route.rule.as_deref().unwrap_or("otherwise")).collect();
+        rules.dedup();
+        let contradictions = delivery.contradictions.iter().map(|found| {
+            format!("{} says {:?}, the body {:?}", found.header, clean(&found.claimed), clean(&found.actual))
+        });
+        let contradictions: Vec<String> = contradictions.collect();
+        Shown {
+            event: delivery.name.as_deref().map(clean),
+            kind: delivery.kind.name(),
+            events: delivery.events.len(),
+            test: delivery.test.then_some(true),
+            number: delivery.events.first().and_then(|event| event.phone_number_id.as_deref()).map(tail),
+            rules: clean(&rules.join(",")),
+            targets: tries.iter().map(tried).collect::<Vec<_>>().join(" "),
+            contradictions: (!contradictions.is_empty()).then(|| contradictions.join("; ")),
+            unreadable: genuine.unreadable.as_ref().map(unreadable),
+        }
+    }
+}
+
+/// A message to a target: `bot=200/1(12ms)`, with the number of events that it carried.
+fn tried(tried: &Try) -> String {
+    let mut text = format!("{}=", tried.target);
+    let _ = match tried.outcome {
+        Outcome::Answered(status) => write!(text, "{status}"),
+        ref other => write!(text, "{}", outcome_class(other)),
+    };
+    let _ = write!(text, "/{}", tried.events.len());
+    if !tried.took.is_zero() {
+        let _ = write!(text, "({}ms)", tried.took.as_millis());
+    }
+    text
+}
+
+pub(crate) fn unreadable(error: &ParseError) -> &'static str {
+    match error {
+        ParseError::NotJson(_) => "not JSON",
+        ParseError::NotAnObject => "not an object",
+        ParseError::TooDeep(_) => "nested too deeply",
+        ParseError::TooManyEvents(_) => "too many events",
+    }
+}
+
+/// Text from outside, fit for a line of a terminal or a log: at most 128 characters, none that moves the cursor or turns
+/// the reading direction.
+pub(crate) fn clean(text: &str) -> String {
+    let steers = |character: char| {
+        character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().take(128).map(|character| if steers(character) { '\u{fffd}' } else { character }).collect()
+}
+
+/// The last four characters of a number.
+pub(crate) fn tail(number: &str) -> String {
+    let skipped = number.chars().count().saturating_sub(4);
+    let tail: String = number.chars().skip(skipped).collect();
+    format!("…{}", clean(&tail))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_steers_a_terminal_is_replaced() {
+        assert_eq!(clean("a\u{1b}[2Jb\nc\u{202e}d\u{9b}e"), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}d\u{fffd}e");
+        assert_eq!(clean(&"x".repeat(1000)).len(), 128);
+        assert_eq!(clean("Ünïcode 👍"), "Ünïcode 👍");
+    }
+
+    #[test]
+    fn of_a_number_only_the_end_is_shown() {
+        assert_eq!(tail("123456789012345"), "…2345");
+        assert_eq!(tail("12"), "…12");
+    }
+}

@@ -1,0 +1,310 @@
+//! Counts for Prometheus. Every label has a bounded set of values.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+
+use super::deliver::Try;
+use super::pause::Window;
+use super::report::{Report, Story, outcome_class, rejection_name, result};
+use super::store::Held;
+use crate::types::{Deliver, Outcome, Rejection};
+
+/// Event names come from outside: so many of them get a label of their own, the others share one.
+const EVENTS: usize = 64;
+const SECONDS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DeliveryLabels {
+    source: String,
+    kind: &'static str,
+    event: String,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RejectionLabels {
+    source: String,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SourceLabels {
+    source: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TargetLabels {
+    target: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TargetOutcomeLabels {
+    target: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReloadLabels {
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OperationLabels {
+    operation: &'static str,
+}
+
+pub(crate) struct Metrics {
+    registry: Registry,
+    deliveries: Family<DeliveryLabels, Counter>,
+    events: Family<SourceLabels, Counter>,
+    contradictions: Family<SourceLabels, Counter>,
+    unreadable: Family<SourceLabels, Counter>,
+    rejections: Family<RejectionLabels, Counter>,
+    undecided: Family<RejectionLabels, Counter>,
+    not_ours: Counter,
+    seconds: Family<SourceLabels, Histogram>,
+    target_messages: Family<TargetOutcomeLabels, Counter>,
+    target_seconds: Family<TargetLabels, Histogram>,
+    duplicates: Family<TargetLabels, Counter>,
+    in_flight: Gauge,
+    keys_in_flight: Gauge,
+    keys_remembered: Gauge,
+    store_failures: Family<OperationLabels, Counter>,
+    reloads: Family<ReloadLabels, Counter>,
+    failure_share: Family<SourceLabels, Gauge<f64, AtomicU64>>,
+    would_pause: Family<SourceLabels, Gauge>,
+    named_events: RwLock<HashSet<String>>,
+    windows: Mutex<HashMap<String, Window>>,
+    since: Instant,
+}
+
+/// Counts a request as under way until dropped.
+pub(crate) struct InFlight(Gauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let histogram = || Histogram::new(SECONDS);
+        let mut metrics = Metrics {
+            registry: Registry::with_prefix("hookgate"),
+            deliveries: Family::default(),
+            events: Family::default(),
+            contradictions: Family::default(),
+            unreadable: Family::default(),
+            rejections: Family::default(),
+            undecided: Family::default(),
+            not_ours: Counter::default(),
+            seconds: Family::new_with_constructor(histogram),
+            target_messages: Family::default(),
+            target_seconds: Family::new_with_constructor(histogram),
+            duplicates: Family::default(),
+            in_flight: Gauge::default(),
+            keys_in_flight: Gauge::default(),
+            keys_remembered: Gauge::default(),
+            store_failures: Family::default(),
+            reloads: Family::default(),
+            failure_share: Family::default(),
+            would_pause: Family::default(),
+            named_events: RwLock::default(),
+            windows: Mutex::default(),
+            since: Instant::now(),
+        };
+        metrics.register();
+        metrics
+    }
+
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "This program", build);
+        registry.register("deliveries", "Genuine deliveries by what they came to", self.deliveries.clone());
+        registry.register("events", "Events in genuine deliveries", self.events.clone());
+        registry.register(
+            "contradictions",
+            "Genuine deliveries with a header that the signed body contradicts",
+            self.contradictions.clone(),
+        );
+        registry.register("unreadable", "Genuine deliveries whose body could not be read", self.unreadable.clone());
+        registry.register("rejections", "Requests that the gate refused, by reason", self.rejections.clone());
+        registry.register("undecided", "Requests that could not be decided, by reason", self.undecided.clone());
+        registry.register("not_ours", "Requests whose path is no source", self.not_ours.clone());
+        registry.register("answer_seconds", "From the request's head to its answer", self.seconds.clone());
+        registry.register("target_messages", "Messages by target and outcome", self.target_messages.clone());
+        registry.register(
+            "target_seconds",
+            "From a message's begin to the target's status",
+            self.target_seconds.clone(),
+        );
+        registry.register("duplicates", "Events not sent because they were delivered before", self.duplicates.clone());
+        registry.register("requests_in_flight", "Requests under way", self.in_flight.clone());
+        registry.register("keys_in_flight", "Event keys begun and not finished", self.keys_in_flight.clone());
+        registry.register(
+            "keys_remembered",
+            "Event keys of deliveries within the window",
+            self.keys_remembered.clone(),
+        );
+        registry.register(
+            "store_failures",
+            "Operations that the store of event keys failed",
+            self.store_failures.clone(),
+        );
+        registry.register("policy_reloads", "Times the policy was read again", self.reloads.clone());
+        registry.register(
+            "failure_share",
+            "Answers other than 200 among all answers of the last 15 minutes, from 0 to 1",
+            self.failure_share.clone(),
+        );
+        registry.register(
+            "would_pause",
+            "1 when Kapso's rule for pausing a webhook is met: 85 % failures, 10 failures, 20 deliveries in 15 minutes",
+            self.would_pause.clone(),
+        );
+    }
+
+    pub(crate) fn in_flight(&self) -> InFlight {
+        self.in_flight.inc();
+        InFlight(self.in_flight.clone())
+    }
+
+    pub(crate) fn record(&self, report: &Report<'_>) {
+        let Some(source) = report.source else {
+            self.not_ours.inc();
+            return;
+        };
+        let labels = SourceLabels { source: source.to_owned() };
+        self.seconds.get_or_create(&labels).observe(report.took.as_secs_f64());
+        match &report.story {
+            Story::NotOurs | Story::Refused(None) => return,
+            Story::Refused(Some(reason)) => {
+                let labels = RejectionLabels { source: source.to_owned(), reason: rejection_name(*reason) };
+                self.rejections.get_or_create(&labels).inc();
+                if matches!(reason, Rejection::WrongMethod | Rejection::WrongVerifyToken) {
+                    return; // Kapso sends only POST: this was somebody else.
+                }
+            }
+            Story::Trouble(trouble) => {
+                let labels = RejectionLabels { source: source.to_owned(), reason: trouble.name() };
+                self.undecided.get_or_create(&labels).inc();
+            }
+            Story::Genuine { delivery, tries } => self.genuine(labels, report, delivery, tries),
+        }
+        let failed = report.status != http::StatusCode::OK;
+        let now = self.since.elapsed();
+        self.windows().entry(source.to_owned()).or_default().record(now, failed);
+    }
+
+    fn genuine(&self, labels: SourceLabels, report: &Report<'_>, genuine: &Deliver, tries: &[Try]) {
+        self.events.get_or_create(&labels).inc_by(genuine.delivery.events.len() as u64);
+        if !genuine.delivery.contradictions.is_empty() {
+            self.contradictions.get_or_create(&labels).inc();
+        }
+        if genuine.unreadable.is_some() {
+            self.unreadable.get_or_create(&labels).inc();
+        }
+        let delivery = DeliveryLabels {
+            source: labels.source,
+            kind: genuine.delivery.kind.name(),
+            event: self.event_label(genuine.delivery.name.as_deref()),
+            result: result(report.status, tries),
+        };
+        self.deliveries.get_or_create(&delivery).inc();
+        for tried in tries {
+            self.tried(tried);
+        }
+    }
+
+    fn tried(&self, tried: &Try) {
+        let target = TargetLabels { target: tried.target.clone() };
+        match tried.outcome {
+            Outcome::Duplicate => {
+                self.duplicates.get_or_create(&target).inc_by(tried.events.len() as u64);
+                return;
+            }
+            Outcome::InFlight => {}
+            _ => self.target_seconds.get_or_create(&target).observe(tried.took.as_secs_f64()),
+        }
+        let labels = TargetOutcomeLabels { target: target.target, outcome: outcome_class(&tried.outcome) };
+        self.target_messages.get_or_create(&labels).inc();
+    }
+
+    fn event_label(&self, name: Option<&str>) -> String {
+        let Some(name) = name else {
+            return "none".to_owned();
+        };
+        let name = super::log::clean(name);
+        let named = |events: &HashSet<String>| events.contains(&name);
+        if !named(&self.named_events.read().unwrap_or_else(PoisonError::into_inner)) {
+            let mut events = self.named_events.write().unwrap_or_else(PoisonError::into_inner);
+            if events.len() >= EVENTS && !named(&events) {
+                return "other".to_owned();
+            }
+            events.insert(name.clone());
+        }
+        name
+    }
+
+    pub(crate) fn reloaded(&self, result: &'static str) {
+        self.reloads.get_or_create(&ReloadLabels { result }).inc();
+    }
+
+    pub(crate) fn store_failed(&self, operation: &'static str) {
+        self.store_failures.get_or_create(&OperationLabels { operation }).inc();
+    }
+
+    /// Everything, in Prometheus' text form.
+    pub(crate) fn text(&self, held: Held) -> String {
+        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        self.keys_in_flight.set(count(held.in_flight));
+        self.keys_remembered.set(count(held.delivered));
+        self.weigh(self.since.elapsed());
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+
+    fn weigh(&self, now: Duration) {
+        for (source, window) in self.windows().iter_mut() {
+            let standing = window.standing(now);
+            let labels = SourceLabels { source: source.clone() };
+            self.failure_share.get_or_create(&labels).set(standing.share());
+            self.would_pause.get_or_create(&labels).set(i64::from(standing.would_pause()));
+        }
+    }
+
+    fn windows(&self) -> std::sync::MutexGuard<'_, HashMap<String, Window>> {
+        self.windows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn event_names_beyond_the_bound_share_a_label() {
+        let metrics = Metrics::new();
+        for number in 0..EVENTS {
+            assert_eq!(metrics.event_label(Some(&format!("event.{number}"))), format!("event.{number}"));
+        }
+        assert_eq!(metrics.event_label(Some("one.more")), "other");
+        assert_eq!(metrics.event_label(Some("event.0")), "event.0");
+        assert_eq!(metrics.event_label(None), "none");
+    }
+}

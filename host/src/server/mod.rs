@@ -1,0 +1,311 @@
+//! The server: takes deliveries over HTTP, has the [`Gate`](crate::Gate) decide them, and carries the decisions out.
+//!
+//! The server has no opinion about webhooks. It reads requests under limits, claims events in a [`Store`](store::Store) so that
+//! each reaches each target once, forwards them, and answers what the gate says.
+//!
+//! ```no_run
+//! use hookgate::server::{Config, Policy, Server};
+//! use hookgate::{Options, Plugin};
+//!
+//! # async fn serve() -> Result<(), Box<dyn std::error::Error>> {
+//! let plugin = Plugin::new(&Options::default())?;
+//! let server = Server::start(Config::new(plugin, Policy::file("hookgate.yaml"))).await?;
+//! println!("listening on {}", server.address());
+//! tokio::signal::ctrl_c().await?;
+//! server.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod active;
+mod admin;
+mod args;
+mod claims;
+mod deliver;
+mod forward;
+mod listen;
+pub mod log;
+mod metrics;
+mod pause;
+mod receive;
+mod received;
+mod reload;
+mod report;
+mod run;
+mod state;
+pub mod store;
+mod tls;
+mod tryit;
+
+use std::convert::Infallible;
+use std::future::ready;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use arc_swap::ArcSwap;
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use self::active::Active;
+use self::forward::Forwarder;
+use self::listen::Listener;
+use self::reload::Reloader;
+use self::report::Report;
+use self::state::State;
+use self::store::memory::MemoryStore;
+use self::store::{Store, StoreError};
+use crate::policy::ReadError;
+use crate::secrets::SecretError;
+use crate::{CallError, Plugin};
+
+pub use self::active::Policy;
+pub use self::args::Args;
+pub use self::run::run;
+pub use self::tls::Tls;
+
+/// What a server is made of.
+pub struct Config {
+    /// The plugin that decides.
+    pub plugin: Plugin,
+    /// Where the policy comes from.
+    pub policy: Policy,
+    /// Where deliveries are taken. Port 0 is any free one.
+    pub listen: SocketAddr,
+    /// Where `/healthz`, `/readyz` and `/metrics` are answered; nowhere if none.
+    pub admin: Option<SocketAddr>,
+    /// Answers HTTPS if there, HTTP otherwise.
+    pub tls: Option<Tls>,
+    /// A PEM file of authorities that targets' certificates are checked against besides the system's.
+    pub target_ca: Option<PathBuf>,
+    /// What is allowed before any work is done.
+    pub limits: Limits,
+    /// Where delivered events are remembered.
+    pub store: Arc<dyn Store>,
+    show: Option<fn(&Report<'_>)>,
+}
+
+impl Config {
+    /// A server on 127.0.0.1:8080 without an admin address and TLS, with the default limits and its memory in this process.
+    #[must_use]
+    pub fn new(plugin: Plugin, policy: Policy) -> Self {
+        Config {
+            plugin,
+            policy,
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            admin: None,
+            tls: None,
+            target_ca: None,
+            limits: Limits::default(),
+            store: Arc::new(MemoryStore::new()),
+            show: None,
+        }
+    }
+}
+
+/// What is allowed before any work is done. How large a body may be is the policy's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// From a connection's begin to its first request, from one request to the next, and for a request's head.
+    pub head_time: Duration,
+    /// The bytes of a request's head, at least 8192; more is answered 431.
+    pub head_bytes: usize,
+    /// From the end of the head to the end of the body; later is answered 408.
+    pub body_time: Duration,
+    /// From the end of the head to the answer, targets included. Kapso waits for 10 s.
+    pub answer_time: Duration,
+    /// Requests under way; more are answered 503. Each may hold a body as large as the policy allows.
+    pub requests: usize,
+    /// Open connections; more wait to be taken.
+    pub connections: usize,
+    /// How long a stop waits for what is under way.
+    pub stop_time: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            head_time: Duration::from_secs(10),
+            head_bytes: 64 * 1024,
+            body_time: Duration::from_secs(5),
+            answer_time: Duration::from_secs(9),
+            requests: 512,
+            connections: 8192,
+            stop_time: Duration::from_secs(15),
+        }
+    }
+}
+
+/// Why a server did not start, or a policy was not replaced.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        error: std::io::Error,
+    },
+    /// A certificate or key cannot be used.
+    #[error("cannot use {}: {message}", file.display())]
+    Tls {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        message: String,
+    },
+    /// The policy's file cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The policy is wrong.
+    #[error("the policy is wrong:{}", .0.iter().map(|wrong| format!("\n  {wrong}")).collect::<String>())]
+    Policy(
+        /// Everything that is wrong, each with its place: `hookgate.yaml:12: /rules/0/to: …`.
+        Vec<String>,
+    ),
+    /// The plugin failed to compile the policy.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// A secret's value could not be had.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// Nothing can be sent to a target of the policy.
+    #[error("the target {target:?} cannot be used: {message}")]
+    Target {
+        /// The target's name.
+        target: String,
+        /// Why.
+        message: String,
+    },
+    /// The store of event keys cannot be opened.
+    #[error("cannot open the store: {0}")]
+    Store(#[from] StoreError),
+    /// Reading the policy again broke off.
+    #[error("reading the policy broke off: {0}")]
+    Reload(String),
+}
+
+/// A server that runs. Dropping it stops it at once; [`Server::stop`] lets it finish.
+pub struct Server {
+    address: SocketAddr,
+    admin_address: Option<SocketAddr>,
+    state: Arc<State>,
+    reloader: Arc<Reloader>,
+    deliveries: JoinHandle<()>,
+    /// Of the admin address and the watch over the files, which stay until the end.
+    others: Vec<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Compiles the policy, begins to listen, and returns.
+    ///
+    /// # Errors
+    /// Whatever keeps it from serving: see [`Error`].
+    pub async fn start(config: Config) -> Result<Self, Error> {
+        let Config { plugin, policy, listen, admin, tls, target_ca, limits, store, show } = config;
+        let (active, plugin, policy) = load(plugin, policy).await?;
+        let forwarder = Forwarder::new(tls::client(target_ca.as_ref())?);
+        let tls = match tls {
+            Some(files) => Some((Arc::new(ArcSwap::new(tls::server(&files)?)), files)),
+            None => None,
+        };
+        store.configure(active.gate.settings().dedupe);
+        let state = Arc::new(State::new(active, forwarder, store, limits.clone(), show));
+
+        let socket = bind(listen).await?;
+        let address = local(&socket, listen)?;
+        let listener =
+            Listener { socket, tls: tls.as_ref().map(|(current, _)| current.clone()), limits: limits.clone() };
+        let shared = state.clone();
+        let service = move |peer, request| receive::receive(shared.clone(), peer, request);
+
+        let mut admin_address = None;
+        let mut others = Vec::new();
+        if let Some(admin) = admin {
+            let socket = bind(admin).await?;
+            admin_address = Some(local(&socket, admin)?);
+            let shared = state.clone();
+            let service = move |_, request| ready(Ok::<_, Infallible>(admin::answer(&shared, &request)));
+            let listener = Listener { socket, tls: None, limits };
+            others.push(tokio::spawn(listener.serve(CancellationToken::new(), service)));
+        }
+        let deliveries = tokio::spawn(listener.serve(state.stopping.clone(), service));
+        let reloader = Arc::new(Reloader { state: state.clone(), plugin, policy, tls, turn: Mutex::new(()) });
+        others.push(tokio::spawn(reloader.clone().watch()));
+        announce(&state.active.load(), "the policy is in force");
+        Ok(Server { address, admin_address, state, reloader, deliveries, others })
+    }
+
+    /// Where deliveries are taken, with the actual port.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where the admin address is, with the actual port.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin_address
+    }
+
+    /// Reads the policy, its secrets and the certificate again. Requests under way end with the policy they began with; what
+    /// was delivered stays remembered, and connections stay open. On failure everything stays as it was.
+    ///
+    /// # Errors
+    /// What is wrong with the new policy.
+    pub async fn reload(&self) -> Result<(), Error> {
+        self.reloader.reload().await
+    }
+
+    /// Takes no more connections, finishes what is under way, for [`Limits::stop_time`] at the most, and ends.
+    pub async fn stop(mut self) {
+        let state = self.state.clone();
+        state.stopping.cancel();
+        let finish = async {
+            let _ = (&mut self.deliveries).await;
+            state.tasks.close();
+            state.tasks.wait().await;
+        };
+        if timeout(state.limits.stop_time, finish).await.is_err() {
+            tracing::warn!("deliveries were still under way at the end of the time for stopping");
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.state.stopping.cancel();
+        self.deliveries.abort();
+        self.others.iter().for_each(JoinHandle::abort);
+    }
+}
+
+async fn load(plugin: Plugin, policy: Policy) -> Result<(Active, Plugin, Policy), Error> {
+    let work = tokio::task::spawn_blocking(move || policy.load(&plugin).map(|active| (active, plugin, policy)));
+    work.await.unwrap_or_else(|panic| Err(Error::Reload(panic.to_string())))
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
+    TcpListener::bind(address).await.map_err(|error| Error::Listen { address, error })
+}
+
+fn local(socket: &TcpListener, address: SocketAddr) -> Result<SocketAddr, Error> {
+    socket.local_addr().map_err(|error| Error::Listen { address, error })
+}
+
+fn announce(active: &Active, message: &str) {
+    let settings = active.gate.settings();
+    tracing::info!(sources = settings.sources.len(), targets = settings.targets.len(), "{message}");
+}
+
+fn unix_time() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

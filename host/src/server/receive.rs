@@ -1,0 +1,176 @@
+//! One request, from its head to its answer.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Incoming};
+use tokio::time::{Instant, timeout_at};
+
+use super::active::Active;
+use super::deliver::{Sent, deliver};
+use super::received::{Peer, Received};
+use super::report::{Report, Story, Trouble};
+use super::state::State;
+use super::unix_time;
+use crate::CallError;
+use crate::types::{Admission, Decision, Refusal, Response};
+
+pub(crate) type Answer = http::Response<Full<Bytes>>;
+
+/// A body at least this large is hashed and read on a thread of its own, so that it holds nobody else up.
+const LARGE: usize = 64 * 1024;
+
+/// Answers one request. Whatever goes wrong is an answer too.
+pub(crate) async fn receive(
+    state: Arc<State>,
+    peer: Peer,
+    request: http::Request<Incoming>,
+) -> Result<Answer, Infallible> {
+    let started = Instant::now();
+    let _in_flight = state.metrics.in_flight();
+    let (parts, body) = request.into_parts();
+    let received = Received::new(parts, peer);
+    let active = state.active.load_full();
+    let source = active.source(received.path()).map(str::to_owned);
+    Ok(Intake { state, active, source, started }.answer(received, body).await)
+}
+
+/// A request under way. It keeps the policy that it met first until it is answered.
+struct Intake {
+    state: Arc<State>,
+    active: Arc<Active>,
+    /// The source that the path belongs to.
+    source: Option<String>,
+    started: Instant,
+}
+
+impl Intake {
+    async fn answer(self, mut received: Received, body: Incoming) -> Answer {
+        let limit = match received.lend(|request| self.active.gate.admit(&request.head)) {
+            Ok(Admission::Read(limit)) => limit,
+            Ok(Admission::NotOurs) => return self.not_ours(),
+            Ok(Admission::Respond(refusal)) => return self.refuse(refusal),
+            Err(error) => return self.trouble(Trouble::Gate(error)),
+        };
+        let Ok(permit) = self.state.slots.clone().try_acquire_owned() else {
+            return self.trouble(Trouble::Overloaded);
+        };
+        received.body = match read(body, limit, self.started + self.state.limits.body_time).await {
+            Ok(body) => body,
+            Err(Unread::TooLarge) => {
+                return match received.lend(|request| self.active.gate.too_large(&request.head)) {
+                    Ok(refusal) => self.refuse(refusal),
+                    Err(error) => self.trouble(Trouble::Gate(error)),
+                };
+            }
+            Err(Unread::TooSlow) => return self.trouble(Trouble::SlowBody),
+            Err(Unread::Broken) => return self.trouble(Trouble::BrokenBody),
+        };
+        // From here on the sender may hang up: what was begun is finished, so that its keys are committed or released.
+        let tasks = self.state.tasks.clone();
+        let work = tasks.spawn(async move {
+            let answer = self.carry_out(Arc::new(received)).await;
+            drop(permit);
+            answer
+        });
+        work.await.unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR))
+    }
+
+    async fn carry_out(self, received: Arc<Received>) -> Answer {
+        let delivery = match self.decide(&received).await {
+            Ok(Decision::Deliver(delivery)) => delivery,
+            Ok(Decision::NotOurs) => return self.not_ours(),
+            Ok(Decision::Respond(refusal)) => return self.refuse(refusal),
+            Err(error) => return self.trouble(Trouble::Gate(error)),
+        };
+        let deadline = self.started + self.state.limits.answer_time;
+        let Sent { tries, answer } = deliver(&self.state, &self.active, &received, &delivery, deadline).await;
+        match answer {
+            Ok(response) => self.close(respond(response), Story::Genuine { delivery: &delivery, tries: &tries }),
+            Err(error) => self.trouble(Trouble::Gate(error)),
+        }
+    }
+
+    async fn decide(&self, received: &Arc<Received>) -> Result<Decision, CallError> {
+        let decide =
+            |active: &Active, received: &Received| received.lend(|request| active.gate.decide(request, unix_time()));
+        if received.body.len() < LARGE {
+            return decide(&self.active, received);
+        }
+        let _turn = self.state.large_bodies.acquire().await;
+        let (active, received) = (self.active.clone(), received.clone());
+        let work = tokio::task::spawn_blocking(move || decide(&active, &received));
+        work.await.unwrap_or_else(|panic| Err(CallError::Trapped(panic.to_string())))
+    }
+
+    fn not_ours(&self) -> Answer {
+        self.close(plain(StatusCode::NOT_FOUND), Story::NotOurs)
+    }
+
+    fn refuse(&self, refusal: Refusal) -> Answer {
+        self.close(respond(refusal.response), Story::Refused(refusal.rejection))
+    }
+
+    fn trouble(&self, trouble: Trouble) -> Answer {
+        let mut answer = plain(trouble.status());
+        if matches!(trouble, Trouble::Overloaded) {
+            answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("10"));
+        }
+        self.close(answer, Story::Trouble(trouble))
+    }
+
+    /// Tells what became of the request, and gives the answer back.
+    fn close(&self, answer: Answer, story: Story<'_>) -> Answer {
+        self.state.tell(&Report {
+            source: self.source.as_deref(),
+            status: answer.status(),
+            took: self.started.elapsed(),
+            story,
+        });
+        answer
+    }
+}
+
+enum Unread {
+    TooLarge,
+    TooSlow,
+    /// Shorter than declared, or badly framed.
+    Broken,
+}
+
+async fn read(mut body: Incoming, limit: u64, deadline: Instant) -> Result<Bytes, Unread> {
+    let declared = body.size_hint().lower();
+    if declared > limit {
+        return Err(Unread::TooLarge);
+    }
+    let mut bytes = BytesMut::with_capacity(usize::try_from(declared).unwrap_or(LARGE).min(LARGE));
+    while let Some(frame) = timeout_at(deadline, body.frame()).await.map_err(|_| Unread::TooSlow)? {
+        if let Ok(data) = frame.map_err(|_| Unread::Broken)?.into_data() {
+            if (bytes.len() + data.len()) as u64 > limit {
+                return Err(Unread::TooLarge);
+            }
+            bytes.extend_from_slice(&data);
+        }
+    }
+    Ok(bytes.freeze())
+}
+
+fn respond(response: Response) -> Answer {
+    let mut answer = http::Response::builder().status(response.status);
+    for header in &response.headers {
+        answer = answer.header(&header.name, header.value.as_slice());
+    }
+    let body = Full::new(Bytes::from(response.body));
+    answer.body(body).unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR))
+}
+
+fn plain(status: StatusCode) -> Answer {
+    let text = status.canonical_reason().unwrap_or_default();
+    let mut answer = http::Response::new(Full::new(Bytes::from(format!("{text}\n"))));
+    *answer.status_mut() = status;
+    answer
+}

@@ -1,0 +1,45 @@
+//! A request as this server holds it, lent to the gate.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, Method};
+
+use crate::types::{Head, Header, Request};
+
+/// Who sent a request, and how.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer {
+    pub(crate) address: IpAddr,
+    pub(crate) tls: bool,
+}
+
+/// A request with the part of its body that was read: none of it at first.
+pub(crate) struct Received {
+    pub(crate) peer: Peer,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    method: Method,
+    target: String,
+}
+
+impl Received {
+    pub(crate) fn new(parts: Parts, peer: Peer) -> Self {
+        let target = parts.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
+        Received { peer, headers: parts.headers, body: Bytes::new(), method: parts.method, target }
+    }
+
+    /// The path without the query.
+    pub(crate) fn path(&self) -> &str {
+        self.target.split('?').next().unwrap_or_default()
+    }
+
+    /// Lends the request to `call`.
+    pub(crate) fn lend<R>(&self, call: impl FnOnce(&Request<'_>) -> R) -> R {
+        let headers: Vec<Header<'_>> =
+            self.headers.iter().map(|(name, value)| Header { name: name.as_str(), value: value.as_bytes() }).collect();
+        let head = Head { method: self.method.as_str(), path: &self.target, headers: &headers };
+        call(&Request { head, body: &self.body })
+    }
+}

@@ -1,0 +1,109 @@
+//! What became of one request: one account of it, for the log, the metrics and the try-it screen.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::deliver::Try;
+use crate::CallError;
+use crate::types::{Deliver, Outcome, Rejection, Verdict};
+
+pub(crate) struct Report<'a> {
+    /// The source that the path belongs to.
+    pub(crate) source: Option<&'a str>,
+    pub(crate) status: StatusCode,
+    pub(crate) took: Duration,
+    pub(crate) story: Story<'a>,
+}
+
+pub(crate) enum Story<'a> {
+    /// The path is no source.
+    NotOurs,
+    /// The gate answered at once; without a rejection it was a handshake that succeeded.
+    Refused(Option<Rejection>),
+    /// This server could not have it decided.
+    Trouble(Trouble),
+    Genuine {
+        delivery: &'a Deliver,
+        tries: &'a [Try],
+    },
+}
+
+/// Why there was no decision.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// As many requests as are allowed were under way.
+    Overloaded,
+    /// The body did not come in time.
+    SlowBody,
+    /// The body broke off before its declared end, or was badly framed.
+    BrokenBody,
+    /// The plugin failed.
+    Gate(CallError),
+}
+
+impl Trouble {
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Trouble::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Trouble::SlowBody => StatusCode::REQUEST_TIMEOUT,
+            Trouble::BrokenBody => StatusCode::BAD_REQUEST,
+            Trouble::Gate(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Trouble::Overloaded => "overloaded",
+            Trouble::SlowBody => "slow-body",
+            Trouble::BrokenBody => "broken-body",
+            Trouble::Gate(CallError::TimedOut) => "plugin-timed-out",
+            Trouble::Gate(CallError::OutOfMemory) => "plugin-out-of-memory",
+            Trouble::Gate(_) => "plugin-failed",
+        }
+    }
+}
+
+/// What a genuine delivery came to, for the log and as a label.
+pub(crate) fn result(status: StatusCode, tries: &[Try]) -> &'static str {
+    let all = |outcome: fn(&Try) -> bool| tries.iter().all(outcome);
+    match status.as_u16() {
+        200 if tries.is_empty() => "dropped",
+        200 if all(|tried| tried.outcome == Outcome::Duplicate) => "duplicate",
+        200 if tries.iter().any(|tried| tried.verdict == Verdict::Rejected) => "given-up",
+        200 => "delivered",
+        503 => "in-flight",
+        504 => "timed-out",
+        _ => "failed",
+    }
+}
+
+/// An outcome as logs and labels write it; an answer by its class.
+pub(crate) fn outcome_class(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Answered(200..=299) => "2xx",
+        Outcome::Answered(300..=399) => "3xx",
+        Outcome::Answered(400..=499) => "4xx",
+        Outcome::Answered(500..=599) => "5xx",
+        Outcome::Answered(_) => "other",
+        Outcome::TimedOut => "timed-out",
+        Outcome::Unreachable => "unreachable",
+        Outcome::InFlight => "in-flight",
+        Outcome::Duplicate => "duplicate",
+    }
+}
+
+pub(crate) fn rejection_name(rejection: Rejection) -> &'static str {
+    match rejection {
+        Rejection::UnknownSource => "unknown-source",
+        Rejection::WrongMethod => "wrong-method",
+        Rejection::TooLarge => "too-large",
+        Rejection::MissingSignature => "missing-signature",
+        Rejection::RepeatedSignature => "repeated-signature",
+        Rejection::MalformedSignature => "malformed-signature",
+        Rejection::WrongSignature => "wrong-signature",
+        Rejection::UnknownTenant => "unknown-tenant",
+        Rejection::TooOld => "too-old",
+        Rejection::WrongVerifyToken => "wrong-verify-token",
+    }
+}

@@ -1,0 +1,71 @@
+//! What all requests share.
+
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::active::Active;
+use super::forward::Forwarder;
+use super::metrics::Metrics;
+use super::report::Report;
+use super::store::{Store, StoreError};
+use super::{Limits, log};
+
+pub(crate) struct State {
+    pub(crate) active: ArcSwap<Active>,
+    pub(crate) forwarder: Forwarder,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) metrics: Metrics,
+    pub(crate) limits: Limits,
+    /// One for each request that may be under way.
+    pub(crate) slots: Arc<Semaphore>,
+    /// One for each large body that may be decided at a time. Together with one call a thread of the runtime this stays
+    /// within what the plugin serves at once, so that nobody waits for an instance.
+    pub(crate) large_bodies: Semaphore,
+    /// What goes on when its sender has hung up.
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stopping: CancellationToken,
+    pub(crate) show: Option<fn(&Report<'_>)>,
+}
+
+impl State {
+    pub(crate) fn new(
+        active: Active,
+        forwarder: Forwarder,
+        store: Arc<dyn Store>,
+        limits: Limits,
+        show: Option<fn(&Report<'_>)>,
+    ) -> Self {
+        let threads = available_parallelism().map_or(1, usize::from);
+        State {
+            active: ArcSwap::from_pointee(active),
+            forwarder,
+            store,
+            metrics: Metrics::new(),
+            slots: Arc::new(Semaphore::new(limits.requests)),
+            large_bodies: Semaphore::new(threads),
+            limits,
+            tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+            show,
+        }
+    }
+
+    /// Tells everybody who listens what became of a request.
+    pub(crate) fn tell(&self, report: &Report<'_>) {
+        self.metrics.record(report);
+        log::line(report);
+        if let Some(show) = self.show {
+            show(report);
+        }
+    }
+
+    pub(crate) fn store_failed(&self, operation: &'static str, error: &StoreError) {
+        tracing::error!(operation, %error, "the store of event keys failed");
+        self.metrics.store_failed(operation);
+    }
+}
