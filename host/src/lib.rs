@@ -16,6 +16,7 @@ pub mod secrets;
 #[cfg(feature = "program")]
 pub mod server;
 mod shared;
+mod sign;
 mod slots;
 pub mod types;
 
@@ -25,3 +26,4 @@ pub use options::{Cache, Instances, Options};
 pub use plugin::Plugin;
 pub use secrets::Secrets;
 pub use shared::SharedGate;
+pub use sign::sign;

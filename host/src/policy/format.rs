@@ -61,6 +61,8 @@ impl Format {
                 transcoded.map_err(|error| toml_error(&error, text))?;
             }
             Self::Yaml => {
+                // Transcoding loses where an error is, so what is wrong with the text comes to light before.
+                serde_saphyr::from_str::<IgnoredAny>(text).map_err(|error| yaml_error(&error))?;
                 let transcode = |read: serde_saphyr::Deserializer<'_, '_>| {
                     serde_transcode::transcode(read, &mut write).map_err(serde::de::Error::custom)
                 };
@@ -75,8 +77,7 @@ fn json_as_it_is(text: &str) -> Result<String, SyntaxError> {
     match serde_json::from_str::<IgnoredAny>(text) {
         Ok(_) => Ok(text.to_owned()),
         Err(error) => {
-            let message = error.to_string();
-            let message = message.split(" at line ").next().unwrap_or_default().to_owned();
+            let message = without_position(&error.to_string());
             Err(SyntaxError { line: Some(error.line()), column: Some(error.column()), message })
         }
     }
@@ -92,14 +93,20 @@ fn toml_error(error: &toml::de::Error, text: &str) -> SyntaxError {
 }
 
 fn yaml_error(error: &serde_saphyr::Error) -> SyntaxError {
+    let error = error.without_snippet();
     let position = |of: fn(&serde_saphyr::Location) -> u64| {
         error.location().as_ref().map(of).and_then(|position| usize::try_from(position).ok())
     };
     SyntaxError {
         line: position(serde_saphyr::Location::line),
         column: position(serde_saphyr::Location::column),
-        message: error.without_snippet().to_string().replace('\n', ", "),
+        message: without_position(&error.to_string()),
     }
+}
+
+/// Messages of parsers end with the position, which is said elsewhere.
+fn without_position(message: &str) -> String {
+    message.split(" at line ").next().unwrap_or_default().replace('\n', ", ")
 }
 
 /// The number, counted from 1, of the line that begins or goes on behind this text.

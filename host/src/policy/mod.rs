@@ -11,9 +11,22 @@ use thiserror::Error;
 
 pub use format::{Format, SyntaxError};
 
+use crate::types::PolicyError;
+
+/// A policy to begin with: one source at `/webhooks/whatsapp` that takes Kapso's and Meta's signatures made with the secret
+/// `KAPSO_WEBHOOK_SECRET`, and sends nothing on.
+pub const TRY_IT: &str = r#"{
+  "sources": [
+    {"name": "whatsapp", "path": "/webhooks/whatsapp", "scheme": "any", "secrets": ["KAPSO_WEBHOOK_SECRET"]}
+  ],
+  "otherwise": {"drop": true}
+}
+"#;
+
 /// A policy as somebody wrote it. It names secrets and holds none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Document {
+    path: Option<PathBuf>,
     text: String,
     format: Format,
     json: String,
@@ -56,7 +69,10 @@ impl Document {
         let path = path.as_ref();
         let format = Format::of(path).ok_or_else(|| ReadError::UnknownFormat(path.to_owned()))?;
         let text = fs::read_to_string(path).map_err(|error| ReadError::Unreadable { path: path.to_owned(), error })?;
-        Self::parse(text, format).map_err(|error| ReadError::Syntax { path: path.to_owned(), error })
+        match Self::parse(text, format) {
+            Ok(document) => Ok(Self { path: Some(path.to_owned()), ..document }),
+            Err(error) => Err(ReadError::Syntax { path: path.to_owned(), error }),
+        }
     }
 
     /// A policy in a text.
@@ -66,12 +82,21 @@ impl Document {
     pub fn parse(text: impl Into<String>, format: Format) -> Result<Self, SyntaxError> {
         let text = text.into();
         let json = format.to_json(&text)?;
-        Ok(Self { text, format, json })
+        Ok(Self { path: None, text, format, json })
     }
 
     /// The policy in JSON, as the plugin takes it.
     pub fn json(&self) -> &str {
         &self.json
+    }
+
+    /// Says of an error where it is: `policy.toml:12: /rules/0/to/0: no target has this name`.
+    pub fn explain(&self, error: &PolicyError) -> String {
+        let path = self.path.as_deref().map_or_else(|| "policy".into(), Path::to_string_lossy);
+        match self.line(&error.pointer) {
+            Some(line) => format!("{path}:{line}: {error}"),
+            None => format!("{path}: {error}"),
+        }
     }
 
     /// The line, counted from 1, of the value that a JSON Pointer leads to. Where that value is missing, the line of what it

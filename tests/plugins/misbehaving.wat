@@ -1,0 +1,51 @@
+;; A plugin that takes every policy, and whose `decide` does what `now` says:
+;; 1 never ends, 2 traps, 3 allocates without end, anything else answers not-ours.
+;; A policy that begins with `L` is compiled for ever, one that begins with `T` traps.
+(module
+  (import "[export]hookgate:kapso/gate@0.1.0" "[resource-new]gate" (func $new (param i32) (result i32)))
+
+  (memory (export "memory") 2)
+  (global $free (mut i32) (i32.const 65536))
+
+  ;; Forgets everything whenever it would run past its two pages.
+  (func (export "cabi_realloc") (param $old i32) (param $old_len i32) (param $align i32) (param $len i32) (result i32)
+    (local $at i32)
+    (if (i32.gt_u (i32.add (global.get $free) (local.get $len)) (i32.const 131000))
+      (then (global.set $free (i32.const 65536))))
+    (local.set $at (i32.and (i32.add (global.get $free) (i32.const 7)) (i32.const -8)))
+    (global.set $free (i32.add (local.get $at) (local.get $len)))
+    (local.get $at))
+
+  (func (export "hookgate:kapso/gate@0.1.0#[static]gate.compile")
+    (param $policy i32) (param $policy_len i32) (param $secrets i32) (param $secrets_len i32) (result i32)
+    (if (i32.eq (i32.load8_u (local.get $policy)) (i32.const 76)) (then (loop $for_ever (br $for_ever))))
+    (if (i32.eq (i32.load8_u (local.get $policy)) (i32.const 84)) (then (unreachable)))
+    (i32.store8 (i32.const 0) (i32.const 0))
+    (i32.store (i32.const 4) (call $new (i32.const 1)))
+    (i32.const 0))
+
+  ;; No sources, no targets, zeros.
+  (func (export "hookgate:kapso/gate@0.1.0#[method]gate.settings") (param $this i32) (result i32)
+    (i32.const 1024))
+
+  (func (export "hookgate:kapso/gate@0.1.0#[method]gate.decide")
+    (param $this i32) (param $method i32) (param $method_len i32) (param $path i32) (param $path_len i32)
+    (param $headers i32) (param $headers_len i32) (param $body i32) (param $body_len i32) (param $now i64) (result i32)
+    (if (i64.eq (local.get $now) (i64.const 1)) (then (loop $for_ever (br $for_ever))))
+    (if (i64.eq (local.get $now) (i64.const 2)) (then (unreachable)))
+    (if (i64.eq (local.get $now) (i64.const 3))
+      (then (loop $more (drop (memory.grow (i32.const 16))) (br $more))))
+    (i32.const 2048))
+
+  (func (export "hookgate:kapso/gate@0.1.0#[static]gate.secret-names") (param i32 i32) (result i32) (unreachable))
+  (func (export "hookgate:kapso/gate@0.1.0#[method]gate.admit") (param i32 i32 i32 i32 i32 i32 i32) (result i32)
+    (unreachable))
+  (func (export "hookgate:kapso/gate@0.1.0#[method]gate.too-large") (param i32 i32 i32 i32 i32 i32 i32) (result i32)
+    (unreachable))
+  (func (export "hookgate:kapso/gate@0.1.0#[method]gate.verify")
+    (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i64) (result i32) (unreachable))
+  (func (export "hookgate:kapso/gate@0.1.0#[method]gate.parse") (param i32 i32 i32 i32 i32) (result i32) (unreachable))
+  (func (export "hookgate:kapso/gate@0.1.0#[method]gate.route") (param i32) (result i32) (unreachable))
+  (func (export "hookgate:kapso/gate@0.1.0#[method]gate.narrow")
+    (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32) (unreachable))
+  (func (export "hookgate:kapso/gate@0.1.0#[method]gate.settle") (param i32 i32 i32) (result i32) (unreachable)))

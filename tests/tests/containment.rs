@@ -1,0 +1,128 @@
+//! A plugin that never ends, traps or allocates without end does no harm: the caller is told which it was, and the next
+//! call works.
+
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use hookgate::types::{Decision, Head, Request};
+use hookgate::{Cache, CallError, CompileError, Gate, Instances, LoadError, Options, Plugin, Secrets};
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
+
+/// What `now` means to the plugin of `plugins/misbehaving.wat`.
+const NEVER_ENDS: u64 = 1;
+const TRAPS: u64 = 2;
+const ALLOCATES: u64 = 3;
+const BEHAVES: u64 = 4;
+
+const REUSE: Instances = Instances::Reuse { max_calls: NonZeroU64::MAX };
+
+fn options(instances: Instances) -> Options {
+    Options {
+        instances,
+        max_concurrency: NonZeroUsize::new(2).unwrap(),
+        time_per_call: Duration::from_millis(50),
+        time_per_compile: Duration::from_millis(500),
+        memory_per_instance: 8 << 20,
+        cache: Cache::Off,
+    }
+}
+
+fn gate(instances: Instances) -> Gate {
+    let plugin = Plugin::from_bytes(&misbehaving(), &options(instances)).unwrap();
+    plugin.compile("{}", &Secrets::new()).unwrap()
+}
+
+fn decide(gate: &Gate, now: u64) -> Result<Decision, CallError> {
+    gate.decide(&Request { head: Head { method: "POST", path: "/", headers: &[] }, body: b"{}" }, now)
+}
+
+#[test]
+fn each_failure_has_its_name_and_the_next_call_works() {
+    for instances in [REUSE, Instances::Fresh] {
+        let gate = gate(instances);
+        for _ in 0..3 {
+            assert_eq!(decide(&gate, NEVER_ENDS), Err(CallError::TimedOut));
+            assert_eq!(decide(&gate, BEHAVES), Ok(Decision::NotOurs));
+            assert!(matches!(decide(&gate, TRAPS), Err(CallError::Trapped(_))));
+            assert_eq!(decide(&gate, BEHAVES), Ok(Decision::NotOurs));
+            assert_eq!(decide(&gate, ALLOCATES), Err(CallError::OutOfMemory));
+            assert_eq!(decide(&gate, BEHAVES), Ok(Decision::NotOurs));
+        }
+    }
+}
+
+#[test]
+fn a_call_that_never_ends_is_broken_off_at_its_limit() {
+    let gate = gate(REUSE);
+    let began = Instant::now();
+    assert_eq!(decide(&gate, NEVER_ENDS), Err(CallError::TimedOut));
+    let took = began.elapsed();
+    assert!(took >= Duration::from_millis(50), "broken off after {took:?}, before its limit");
+    assert!(took < Duration::from_secs(5), "broken off after {took:?} only");
+}
+
+#[test]
+fn others_are_served_meanwhile() {
+    let gate = gate(REUSE);
+    thread::scope(|scope| {
+        let stuck = scope.spawn(|| decide(&gate, NEVER_ENDS));
+        while !stuck.is_finished() {
+            assert_eq!(decide(&gate, BEHAVES), Ok(Decision::NotOurs));
+        }
+        assert_eq!(stuck.join().unwrap(), Err(CallError::TimedOut));
+    });
+}
+
+#[test]
+fn more_callers_than_instances_take_turns() {
+    for instances in [REUSE, Instances::Fresh] {
+        let gate = gate(instances);
+        thread::scope(|scope| {
+            for caller in 0..8 {
+                let gate = &gate;
+                scope.spawn(move || {
+                    for call in 0..50 {
+                        let now = if (caller + call) % 10 == 0 { TRAPS } else { BEHAVES };
+                        assert_eq!(decide(gate, now).is_ok(), now == BEHAVES);
+                    }
+                });
+            }
+        });
+    }
+}
+
+#[test]
+fn compiling_is_limited_too() {
+    let plugin = Plugin::from_bytes(&misbehaving(), &options(REUSE)).unwrap();
+    let compile = |policy| plugin.compile(policy, &Secrets::new()).err();
+    assert_eq!(compile("L"), Some(CompileError::Call(CallError::TimedOut)));
+    assert!(matches!(compile("T"), Some(CompileError::Call(CallError::Trapped(_)))));
+    assert_eq!(compile("{}"), None);
+}
+
+#[test]
+fn what_is_no_plugin_is_refused() {
+    let options = options(REUSE);
+    let bytes = [&b"\0asm"[..], b"\x01\0\0\0", b"\0asm\x0d\0\x01\0", b"nonsense", b""];
+    for bytes in bytes {
+        assert!(matches!(Plugin::from_bytes(bytes, &options), Err(LoadError::NotAPlugin(_))), "{bytes:?}");
+    }
+    let importing = wat::parse_str(r#"(component (import "now" (func)))"#).unwrap();
+    assert!(matches!(Plugin::from_bytes(&importing, &options), Err(LoadError::NotAPlugin(_))));
+    let missing = Plugin::from_file("plugins/there-is-none.wasm", &options);
+    assert!(matches!(missing, Err(LoadError::Unreadable { .. })));
+}
+
+/// `plugins/misbehaving.wat` as a component of our contract.
+fn misbehaving() -> Vec<u8> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut module = wat::parse_file(here.join("plugins/misbehaving.wat")).unwrap();
+    let mut contract = Resolve::default();
+    let (package, _) = contract.push_path(here.join("../wit")).unwrap();
+    let world = contract.select_world(&[package], Some("plugin")).unwrap();
+    embed_component_metadata(&mut module, &contract, world, StringEncoding::UTF8).unwrap();
+    ComponentEncoder::default().validate(true).module(&module).unwrap().encode().unwrap()
+}
