@@ -1,13 +1,12 @@
 //! A checked policy, joined to its secrets.
 
 use alloc::string::String;
-use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 
 use hashbrown::HashMap;
 
-use crate::policy::{BodyForm, PolicyError, Scheme};
+use crate::policy::{self, BodyForm, PolicyError, Scheme};
 use crate::route::Rules;
 use crate::verify::{Key, Keys, Token};
 
@@ -51,6 +50,21 @@ pub struct Source {
 }
 
 impl Source {
+    fn new(source: policy::Source) -> Self {
+        Self {
+            name: source.name.0,
+            path: source.path.0,
+            scheme: source.scheme.unwrap_or_default(),
+            keys: Keys::new(
+                source.secrets.unwrap_or_default(),
+                source.secrets_by_phone_number.map(|tenants| tenants.0).unwrap_or_default(),
+            ),
+            verify_token: source.verify_token.map(|secret| Token::new(secret.value)),
+            max_age_s: source.max_age_s.map(|age| age.0.into()),
+            accept_x_kapso_signature: source.accept_x_kapso_signature.unwrap_or_default(),
+        }
+    }
+
     /// The policy's name for it.
     pub fn name(&self) -> &str {
         &self.name
@@ -75,6 +89,18 @@ pub struct Target {
 }
 
 impl Target {
+    fn new((name, target): (String, policy::Target)) -> Self {
+        Self {
+            name,
+            url: target.url.map(|url| url.0),
+            cluster: target.cluster.map(|cluster| cluster.0),
+            timeout_ms: target.timeout_ms.map_or(policy::TIMEOUT_MS, |timeout| timeout.0),
+            sign_with: target.sign_with.map(|secret| secret.key),
+            body: target.body.unwrap_or_default(),
+            give_up_on: target.give_up_on.unwrap_or_default().into_iter().map(|status| status.0).collect(),
+        }
+    }
+
     /// The policy's name for it.
     pub fn name(&self) -> &str {
         &self.name
@@ -119,14 +145,31 @@ pub struct Limits {
     pub events: u32,
 }
 
+impl Dedupe {
+    fn new(dedupe: policy::Dedupe) -> Self {
+        Self {
+            window_s: dedupe.window_s.map_or(policy::WINDOW_S, |seconds| seconds.0),
+            max_keys: dedupe.max_keys.map_or(policy::MAX_KEYS, |keys| keys.0),
+        }
+    }
+}
+
+impl Limits {
+    fn new(limits: policy::Limits) -> Self {
+        Self {
+            body_bytes: limits.body_bytes.map_or(policy::BODY_BYTES, |bytes| bytes.0),
+            events: limits.events.map_or(policy::EVENTS, |events| events.0),
+        }
+    }
+}
+
 impl Gate {
     /// Names every secret that a policy needs, without repetition, in the order of the document.
     ///
     /// # Errors
     /// Everything that is wrong with the document.
     pub fn secret_names(policy: &str) -> Result<Vec<String>, Vec<PolicyError>> {
-        let _ = policy;
-        Ok(Vec::new())
+        policy::secret_names(policy)
     }
 
     /// Checks a JSON policy and joins it to the secrets it names. Secrets that it does not name are ignored.
@@ -134,8 +177,17 @@ impl Gate {
     /// # Errors
     /// Everything that is wrong with the document; a secret that is missing or empty is wrong.
     pub fn compile(policy: &str, secrets: &[Secret<'_>]) -> Result<Self, Vec<PolicyError>> {
-        let _ = (policy, secrets);
-        Err(vec![PolicyError { pointer: String::new(), message: String::from("cannot be read yet") }])
+        let secrets = secrets.iter().map(|secret| (secret.name, secret.value)).collect();
+        let policy = policy::read(policy, secrets)?;
+        let sources: Vec<Source> = policy.sources.0.into_iter().map(Source::new).collect();
+        Ok(Self {
+            by_path: sources.iter().enumerate().map(|(index, source)| (source.path.clone(), index)).collect(),
+            sources,
+            rules: Rules::new(policy.rules.unwrap_or_default(), policy.otherwise),
+            targets: policy.targets.into_iter().flat_map(|targets| targets.0).map(Target::new).collect(),
+            dedupe: Dedupe::new(policy.dedupe.unwrap_or_default()),
+            limits: Limits::new(policy.limits.unwrap_or_default()),
+        })
     }
 
     /// The webhook URLs, in the order of the policy.

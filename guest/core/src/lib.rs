@@ -44,5 +44,7 @@ pub use event::{Batch, Contradiction, Delivery, Event, Kind, NameOrigin, Span};
 pub use gate::{Dedupe, Gate, Limits, Secret, Source, Target};
 pub use json::ParseError;
 pub use http::{Head, Header, HeaderOut, Response};
+#[cfg(feature = "schema")]
+pub use policy::schema as policy_schema;
 pub use policy::{BodyForm, PolicyError, Scheme};
 pub use verify::Rejection;

@@ -1,7 +1,29 @@
 //! The policy document.
 
-use alloc::string::String;
+mod document;
+mod json;
+mod read;
+#[cfg(feature = "schema")]
+mod schema;
+mod suggest;
+mod terms;
+
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
 use core::fmt;
+
+use hashbrown::HashMap;
+
+pub(crate) use document::{
+    BODY_BYTES, Conditions, Dedupe, EVENTS, Limits, MAX_KEYS, Otherwise, Policy, Rule, Source, TIMEOUT_MS, Target,
+    WINDOW_S,
+};
+use json::Json;
+use read::{At, Context, Read};
+#[cfg(feature = "schema")]
+pub use schema::schema;
+pub(crate) use terms::{AnyOf, EventPattern, NamedSecret, NonEmpty, Term};
 
 /// One thing wrong with a policy document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,7 +36,11 @@ pub struct PolicyError {
 
 impl fmt::Display for PolicyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.pointer.is_empty() { f.write_str(&self.message) } else { write!(f, "{}: {}", self.pointer, self.message) }
+        if self.pointer.is_empty() {
+            f.write_str(&self.message)
+        } else {
+            write!(f, "{}: {}", self.pointer, self.message)
+        }
     }
 }
 
@@ -42,4 +68,32 @@ pub enum BodyForm {
     OnePerEvent,
     /// One request with one shape for v1, v2, batches and Meta forwards alike.
     Normalized,
+}
+
+/// Reads a document and joins it to the secrets that it names.
+///
+/// # Errors
+/// Everything that is wrong with it, in its order; a secret that is missing or empty is wrong.
+pub(crate) fn read(text: &str, secrets: HashMap<&str, &str>) -> Result<Policy, Vec<PolicyError>> {
+    let json = parse(text)?;
+    let mut context = Context::new(&json, Some(secrets));
+    let policy = Policy::read(&json, &At::Root, &mut context);
+    context.finish()?;
+    // What cannot be read has left an error, so there is a policy here.
+    policy.ok_or_else(Vec::new)
+}
+
+/// The names of the secrets that a document needs, each once and in its order.
+///
+/// # Errors
+/// Everything that is wrong with the document.
+pub(crate) fn secret_names(text: &str) -> Result<Vec<String>, Vec<PolicyError>> {
+    let json = parse(text)?;
+    let mut context = Context::new(&json, None);
+    Policy::read(&json, &At::Root, &mut context);
+    context.finish()
+}
+
+fn parse(text: &str) -> Result<Json, Vec<PolicyError>> {
+    serde_json::from_str(text).map_err(|error| vec![PolicyError { pointer: String::new(), message: error.to_string() }])
 }

@@ -1,0 +1,285 @@
+//! Reading a policy document into its types, with every problem found on the way.
+//!
+//! A type says how it is read ([`Read`]) and, beside that, how it looks in the JSON Schema. What one part of the document
+//! must find in another (targets, sources, secrets, names that are taken) is in the [`Context`].
+
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt;
+
+use hashbrown::{HashMap, HashSet};
+
+use super::PolicyError;
+use super::json::Json;
+use super::suggest::suggest;
+
+/// What can be read from JSON.
+pub(super) trait Read: Sized {
+    /// None when something was wrong; the context then says what.
+    fn read(json: &Json, at: &At<'_>, context: &mut Context<'_>) -> Option<Self>;
+
+    /// What a member that is not there means; none when it has to be there.
+    fn absent() -> Option<Self> {
+        None
+    }
+}
+
+impl<T: Read> Read for Option<T> {
+    fn read(json: &Json, at: &At<'_>, context: &mut Context<'_>) -> Option<Self> {
+        T::read(json, at, context).map(Some)
+    }
+
+    fn absent() -> Option<Self> {
+        Some(None)
+    }
+}
+
+impl Read for bool {
+    fn read(json: &Json, at: &At<'_>, context: &mut Context<'_>) -> Option<Self> {
+        match json {
+            Json::Bool(value) => Some(*value),
+            _ => context.expected("true or false", json, at),
+        }
+    }
+}
+
+impl<T: Read> Read for Vec<T> {
+    fn read(json: &Json, at: &At<'_>, context: &mut Context<'_>) -> Option<Self> {
+        let Json::List(values) = json else { return context.expected("a list", json, at) };
+        let read: Vec<_> =
+            values.iter().enumerate().map(|(index, value)| T::read(value, &At::Index(at, index), context)).collect();
+        read.into_iter().collect()
+    }
+}
+
+/// Reads an object into a struct whose fields are named as its members.
+macro_rules! object {
+    ($type:ident { $($field:ident),+ $(,)? } $(checked by $check:ident)?) => {
+        impl Read for $type {
+            fn read(json: &Json, at: &At<'_>, context: &mut Context<'_>) -> Option<Self> {
+                const FIELDS: &[&str] = &[$(stringify!($field)),+];
+                $(let mut $field = None;)+
+                let members = context.members(json, at)?;
+                for (name, value) in members {
+                    let at = At::Member(at, name);
+                    match name.as_str() {
+                        $(stringify!($field) => $field = Some(Read::read(value, &at, context)),)+
+                        _ => context.unknown(name, FIELDS, &at),
+                    }
+                }
+                $($check(json, at, context);)?
+                $(let $field = $field.unwrap_or_else(|| context.absent(stringify!($field), at));)+
+                Some(Self { $($field: $field?),+ })
+            }
+        }
+    };
+}
+pub(super) use object;
+
+/// Reads one of a few names, and says so in the schema.
+macro_rules! names {
+    ($type:ident { $($name:literal => $value:expr),+ $(,)? }) => {
+        impl Read for $type {
+            fn read(json: &Json, at: &At<'_>, context: &mut Context<'_>) -> Option<Self> {
+                match json.as_str() {
+                    $(Some($name) => Some($value),)+
+                    _ => context.expected_one_of(&[$($name),+], json, at),
+                }
+            }
+        }
+
+        #[cfg(feature = "schema")]
+        impl schemars::JsonSchema for $type {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> alloc::borrow::Cow<'static, str> {
+                stringify!($type).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({"type": "string", "enum": [$($name),+]})
+            }
+        }
+    };
+}
+pub(super) use names;
+
+/// A place in the document. Displays as its JSON Pointer.
+pub(super) enum At<'a> {
+    Root,
+    Member(&'a At<'a>, &'a str),
+    Index(&'a At<'a>, usize),
+}
+
+impl fmt::Display for At<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root => Ok(()),
+            Self::Member(parent, name) => write!(f, "{parent}/{}", name.replace('~', "~0").replace('/', "~1")),
+            Self::Index(parent, index) => write!(f, "{parent}/{index}"),
+        }
+    }
+}
+
+/// What names must not be used twice.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Unique {
+    SourceName,
+    SourcePath,
+    RuleName,
+}
+
+/// The values of secrets by name.
+pub(super) type Secrets<'a> = HashMap<&'a str, &'a str>;
+
+/// What is known of the document as a whole, and what was found wrong with it so far.
+pub(super) struct Context<'d> {
+    target_names: Vec<&'d str>,
+    /// Indices into `target_names`.
+    targets: HashMap<&'d str, usize>,
+    source_names: Vec<&'d str>,
+    sources: HashSet<&'d str>,
+    /// None when only the names of secrets are asked for.
+    secrets: Option<Secrets<'d>>,
+    secret_names: Vec<String>,
+    secrets_named: HashSet<String>,
+    /// Where each name that must be unique was first used.
+    taken: HashMap<(Unique, String), String>,
+    errors: Vec<PolicyError>,
+}
+
+impl<'d> Context<'d> {
+    pub(super) fn new(document: &'d Json, secrets: Option<Secrets<'d>>) -> Self {
+        let target_names: Vec<_> = match document.member("targets") {
+            Some(Json::Object(targets)) => targets.iter().map(|(name, _)| name.as_str()).collect(),
+            _ => vec![],
+        };
+        let source_names: Vec<_> = match document.member("sources") {
+            Some(Json::List(sources)) => {
+                sources.iter().filter_map(|source| source.member("name").and_then(Json::as_str)).collect()
+            }
+            _ => vec![],
+        };
+        Self {
+            targets: target_names.iter().enumerate().map(|(index, name)| (*name, index)).collect(),
+            target_names,
+            sources: source_names.iter().copied().collect(),
+            source_names,
+            secrets,
+            secret_names: vec![],
+            secrets_named: HashSet::new(),
+            taken: HashMap::new(),
+            errors: vec![],
+        }
+    }
+
+    /// The names of the secrets that were read, each once and in the order of the document.
+    ///
+    /// # Errors
+    /// Everything that was wrong.
+    pub(super) fn finish(self) -> Result<Vec<String>, Vec<PolicyError>> {
+        if self.errors.is_empty() { Ok(self.secret_names) } else { Err(self.errors) }
+    }
+
+    pub(super) fn error<T>(&mut self, at: &At<'_>, message: impl Into<String>) -> Option<T> {
+        self.errors.push(PolicyError { pointer: at.to_string(), message: message.into() });
+        None
+    }
+
+    pub(super) fn expected<T>(&mut self, what: &str, found: &Json, at: &At<'_>) -> Option<T> {
+        self.error(at, format!("expected {what}, found {found}"))
+    }
+
+    pub(super) fn expected_one_of<T>(&mut self, names: &[&str], found: &Json, at: &At<'_>) -> Option<T> {
+        let hint = hint(found.as_str().unwrap_or_default(), names);
+        self.error(at, format!("expected {}, found {found}{hint}", list(names)))
+    }
+
+    /// An object's members. A name that is there twice is wrong: one of the two would be lost in silence.
+    pub(super) fn members<'j>(&mut self, json: &'j Json, at: &At<'_>) -> Option<&'j [(String, Json)]> {
+        let Json::Object(members) = json else { return self.expected("an object", json, at) };
+        let mut names = HashSet::with_capacity(members.len());
+        for (name, _) in members {
+            if !names.insert(name.as_str()) {
+                self.error::<()>(&At::Member(at, name), "the name is there more than once");
+            }
+        }
+        Some(members)
+    }
+
+    /// A member that no field of the type is for.
+    pub(super) fn unknown(&mut self, name: &str, known: &[&str], at: &At<'_>) {
+        // Where editors look for the schema.
+        if matches!(at, At::Member(At::Root, "$schema")) {
+            return;
+        }
+        let hint = hint(name, known);
+        let message = if hint.is_empty() {
+            format!("unknown field; expected {}", list(known))
+        } else {
+            format!("unknown field{hint}")
+        };
+        self.error::<()>(at, message);
+    }
+
+    /// The place of a target that the document names, in the order of the document.
+    pub(super) fn target(&mut self, name: &str, at: &At<'_>) -> Option<usize> {
+        let found = self.targets.get(name).copied();
+        found.or_else(|| {
+            let hint = hint(name, &self.target_names);
+            self.error(at, format!("there is no target {name:?}{hint}"))
+        })
+    }
+
+    /// Looks for a source that the document names.
+    pub(super) fn source(&mut self, name: &str, at: &At<'_>) {
+        if !self.sources.contains(name) {
+            let hint = hint(name, &self.source_names);
+            self.error::<()>(at, format!("there is no source {name:?}{hint}"));
+        }
+    }
+
+    pub(super) fn absent<T: Read>(&mut self, name: &str, at: &At<'_>) -> Option<T> {
+        T::absent().or_else(|| self.error(at, format!("`{name}` is missing")))
+    }
+
+    /// Takes a name; wrong when it is taken already.
+    pub(super) fn take(&mut self, what: Unique, name: &str, at: &At<'_>) {
+        if let Some(first) = self.taken.get(&(what, name.to_owned())) {
+            let message = format!("{name:?} is taken by {first}");
+            self.error::<()>(at, message);
+        } else {
+            self.taken.insert((what, name.to_owned()), at.to_string());
+        }
+    }
+
+    /// The value of a secret that the document names; none, and nothing wrong, while only the names are asked for.
+    pub(super) fn secret(&mut self, name: &str, at: &At<'_>) -> Option<&'d str> {
+        if self.secrets_named.insert(name.to_owned()) {
+            self.secret_names.push(name.to_owned());
+        }
+        match self.secrets.as_ref()?.get(name) {
+            Some(value) => Some(value),
+            None => self.error(at, format!("the secret {name:?} is missing")),
+        }
+    }
+}
+
+fn hint(name: &str, known: &[&str]) -> String {
+    suggest(name, known).map(|known| format!("; did you mean `{known}`?")).unwrap_or_default()
+}
+
+/// `a`, `b` or `c`
+fn list(names: &[&str]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match quoted.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => String::new(),
+    }
+}

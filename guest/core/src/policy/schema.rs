@@ -1,0 +1,49 @@
+//! The policy document as a JSON Schema.
+
+use schemars::generate::SchemaSettings;
+use schemars::transform::{Transform, transform_subschemas};
+use schemars::{Schema, json_schema};
+use serde_json::{Value, json};
+
+use super::document::Policy;
+
+/// The JSON Schema (draft 2020-12) of a policy document. What it cannot say (that names are unique, that what is named
+/// exists) [`Gate::compile`](crate::Gate::compile) says.
+pub fn schema() -> Value {
+    let generator = SchemaSettings::draft2020_12().with_transform(WithoutNull).into_generator();
+    let mut schema = generator.into_root_schema_for::<Policy>();
+    schema.insert("title".into(), "Hookgate policy".into());
+    if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+        properties
+            .insert("$schema".into(), json!({"type": "string", "description": "Where this schema is, for editors."}));
+    }
+    schema.to_value()
+}
+
+/// A field that may be left out may not be null: null would hide that somebody forgot its value.
+#[derive(Clone)]
+struct WithoutNull;
+
+impl Transform for WithoutNull {
+    fn transform(&mut self, schema: &mut Schema) {
+        if let Some(Value::Array(types)) = schema.get_mut("type") {
+            types.retain(|name| name != "null");
+            if let [only] = types.as_slice() {
+                let only = only.clone();
+                schema.insert("type".into(), only);
+            }
+        }
+        if let Some(Value::Array(choices)) = schema.get_mut("anyOf") {
+            let null = json_schema!({"type": "null"}).to_value();
+            choices.retain(|choice| *choice != null);
+            if let [Value::Object(only)] = choices.as_slice() {
+                let only = only.clone();
+                schema.remove("anyOf");
+                only.into_iter().for_each(|(name, value)| {
+                    schema.insert(name, value);
+                });
+            }
+        }
+        transform_subschemas(self, schema);
+    }
+}
