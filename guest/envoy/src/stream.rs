@@ -1,0 +1,420 @@
+//! One request, from its headers to the end of its answer.
+
+use std::rc::Rc;
+
+use hookgate_core::{Admission, Decision, Deliver, Intake, Refusal, Request};
+
+use crate::callout::{self, Calls};
+use crate::delivery::{self, Delivery, Remainder, note};
+use crate::exports::Action;
+use crate::headers::{self, Received};
+use crate::host::{self, Buffer, Fault, Level, Map, Result, Side};
+use crate::pairs::Pairs;
+use crate::policy::Policy;
+
+/// How long a request's body may take to begin before the switch is taken to be missing, in nanoseconds.
+const SWITCH_WAIT: u64 = 700_000_000;
+
+/// A request.
+pub(crate) struct Stream {
+    pub(crate) root: u32,
+    policy: Rc<Policy>,
+    state: State,
+    /// Envoy has forgotten it: only what it sent is still followed.
+    gone: bool,
+}
+
+enum State {
+    /// Nothing is known of it yet.
+    Fresh,
+    /// The path is no source: it passes.
+    Passing,
+    /// Its body is coming in.
+    Reading(Box<Reading>),
+    /// It is genuine, and on its way.
+    Delivering(Box<Delivery>),
+    /// It is answered with a target's response, whose body is being replaced.
+    Replacing { remainder: Remainder, deadline: u64 },
+    /// It is answered.
+    Answered,
+}
+
+struct Reading {
+    intake: Intake,
+    received: Pairs,
+    /// Bytes of the body that the intake has.
+    fed: usize,
+    /// When the headers came, in nanoseconds.
+    started: u64,
+    begun: bool,
+}
+
+impl Stream {
+    pub(crate) fn new(root: u32, policy: Rc<Policy>) -> Self {
+        Self { root, policy, state: State::Fresh, gone: false }
+    }
+
+    /// Whether its headers are held and its body is awaited.
+    pub(crate) fn is_reading(&self) -> bool {
+        matches!(self.state, State::Reading(_))
+    }
+
+    /// Whether nothing of it is left to follow.
+    pub(crate) fn is_over(&self) -> bool {
+        self.gone && !matches!(self.state, State::Delivering(_))
+    }
+
+    pub(crate) fn request_headers(&mut self, id: u32, end: bool, calls: &mut Calls) -> Action {
+        let action = self.admit(id, end, calls);
+        self.or_refuse(action)
+    }
+
+    fn admit(&mut self, id: u32, end: bool, calls: &mut Calls) -> Result<Action> {
+        let map = host::headers(Map::RequestHeaders)?;
+        if map.iter().next().is_none() {
+            return Err(Fault::nonsense("get_header_map_pairs"));
+        }
+        let policy = Rc::clone(&self.policy);
+        let received = Received::new(&map);
+        match policy.gate.admit(&received.head()) {
+            Admission::NotOurs => {
+                // The route may have been chosen by them.
+                if headers::forged(&map) {
+                    headers::remove_forged(Map::RequestHeaders, &map)?;
+                    host::clear_route_cache()?;
+                }
+                self.state = State::Passing;
+                Ok(Action::Continue)
+            }
+            Admission::Respond(refusal) => self.refuse(&refusal),
+            Admission::Read(intake) => {
+                drop(received);
+                let reading = Reading { intake, received: map, fed: 0, started: host::now()?, begun: false };
+                if end {
+                    return self.decide(id, reading, Vec::new(), calls);
+                }
+                self.state = State::Reading(Box::new(reading));
+                Ok(Action::Pause)
+            }
+        }
+    }
+
+    /// `size` is that of all the body that has come so far.
+    pub(crate) fn request_body(&mut self, id: u32, size: usize, end: bool, calls: &mut Calls) -> Action {
+        let action = match std::mem::replace(&mut self.state, State::Answered) {
+            State::Passing => {
+                self.state = State::Passing;
+                Ok(Action::Continue)
+            }
+            State::Reading(reading) => self.read(id, *reading, size, end, calls),
+            other => {
+                self.state = other;
+                Ok(Action::Pause)
+            }
+        };
+        self.or_refuse(action)
+    }
+
+    fn read(&mut self, id: u32, mut reading: Reading, size: usize, end: bool, calls: &mut Calls) -> Result<Action> {
+        let policy = Rc::clone(&self.policy);
+        let length = size.checked_sub(reading.fed).ok_or(Fault::nonsense("on_request_body"))?;
+        let piece = if length == 0 { Vec::new() } else { host::buffer(Buffer::RequestBody, reading.fed, length)? };
+        if piece.len() != length {
+            return Err(Fault::nonsense("get_buffer_bytes"));
+        }
+        if let Err(refusal) = reading.intake.feed(&policy.gate, &piece) {
+            return self.refuse(&refusal);
+        }
+        let first = reading.fed == 0;
+        reading.fed = size;
+        reading.begun = true;
+        if end {
+            let body = if first { piece } else { host::buffer(Buffer::RequestBody, 0, size)? };
+            return self.decide(id, reading, body, calls);
+        }
+        self.state = State::Reading(Box::new(reading));
+        Ok(Action::Pause)
+    }
+
+    /// Trailers end a body that never said so.
+    pub(crate) fn request_trailers(&mut self, id: u32, calls: &mut Calls) -> Action {
+        let action = match std::mem::replace(&mut self.state, State::Answered) {
+            State::Passing => {
+                self.state = State::Passing;
+                without_forged_trailers().map(|()| Action::Continue)
+            }
+            State::Reading(reading) => self.end_of_body(id, *reading, calls),
+            other => {
+                self.state = other;
+                Ok(Action::Pause)
+            }
+        };
+        self.or_refuse(action)
+    }
+
+    fn end_of_body(&mut self, id: u32, reading: Reading, calls: &mut Calls) -> Result<Action> {
+        without_forged_trailers()?;
+        let body = if reading.fed == 0 { Vec::new() } else { host::buffer(Buffer::RequestBody, 0, reading.fed)? };
+        self.decide(id, reading, body, calls)
+    }
+
+    /// The whole body is there.
+    fn decide(&mut self, id: u32, reading: Reading, body: Vec<u8>, calls: &mut Calls) -> Result<Action> {
+        let Reading { intake, received, fed, started, .. } = reading;
+        if body.len() != fed {
+            return Err(Fault::nonsense("get_buffer_bytes"));
+        }
+        let now = host::now()?;
+        let policy = Rc::clone(&self.policy);
+        let seen = Received::new(&received);
+        let request = Request { head: seen.head(), body: &body };
+        let plan = match intake.finish(&policy.gate, &request, now / 1_000_000_000) {
+            Decision::NotOurs => return Err(Fault::nonsense("get_header_map_pairs")),
+            Decision::Respond(refusal) => return self.refuse(&refusal),
+            Decision::Deliver(deliver) => {
+                describe(&policy, &deliver);
+                delivery::plan(&policy, &request, deliver, now, number(id, now))
+            }
+        };
+        if plan.is_empty() {
+            let response = plan.settle(&policy);
+            host::respond(response.status, "hookgate_settled", &headers::of_answer(&response), &response.body)?;
+            self.state = State::Answered;
+            return Ok(Action::Pause);
+        }
+        drop(seen);
+        let mut delivery = Box::new(Delivery::new(policy, plan, received, body, started));
+        let proxied = delivery.begin(id, now, fed > 0, calls)?;
+        self.state = State::Delivering(delivery);
+        if proxied {
+            return Ok(Action::Continue);
+        }
+        self.finish(now)?;
+        Ok(Action::Pause)
+    }
+
+    /// The response's headers. Only a delivery's response is a target's: any other is an answer of our own, of Envoy's or of
+    /// another filter's, and goes on untouched.
+    pub(crate) fn response_headers(&mut self, id: u32, end: bool, now: u64, calls: &mut Calls) -> Action {
+        match &mut self.state {
+            State::Delivering(delivery) => {
+                delivery.response_came(id, end, callout::of_response(), now, calls);
+                if !delivery.is_done() {
+                    return Action::Pause;
+                }
+                match self.answer(now) {
+                    Ok(()) => Action::Continue,
+                    Err(fault) => self.break_off(fault),
+                }
+            }
+            State::Reading(reading) => {
+                if callout::status(Map::ResponseHeaders) == Some(413) {
+                    let received = Received::new(&reading.received);
+                    report(&self.policy, &self.policy.gate.too_large(&received.head()));
+                }
+                self.state = State::Answered;
+                Action::Continue
+            }
+            _ => Action::Continue,
+        }
+    }
+
+    /// A piece of the response's body: a target's goes to nobody.
+    pub(crate) fn response_body(&mut self) -> Action {
+        let (replaced, action) = match &mut self.state {
+            State::Delivering(delivery) => {
+                delivery.response_body_came();
+                (host::replace_buffer(Buffer::ResponseBody, b""), Action::Pause)
+            }
+            State::Replacing { remainder, .. } => {
+                let body = std::mem::take(&mut remainder.0);
+                (host::replace_buffer(Buffer::ResponseBody, &body), Action::Continue)
+            }
+            _ => return Action::Continue,
+        };
+        match replaced {
+            Ok(()) => action,
+            Err(fault) => self.break_off(fault),
+        }
+    }
+
+    /// A call of this delivery's was answered. The host acts for the root context here.
+    pub(crate) fn call_answered(&mut self, id: u32, lane: usize, token: u32, now: u64, has_headers: bool, calls: &mut Calls) {
+        if let State::Delivering(delivery) = &mut self.state {
+            delivery.call_answered(id, lane, token, callout::of_call(has_headers), now, calls);
+            self.finish_for(id, now);
+        }
+    }
+
+    /// Time has passed. The host acts for the root context here. `switched` says whether a body has ever come while its headers
+    /// were held.
+    pub(crate) fn tick(&mut self, id: u32, now: u64, switched: bool, calls: &mut Calls) {
+        match &mut self.state {
+            State::Reading(reading) => {
+                if !reading.begun && !switched && now.saturating_sub(reading.started) >= SWITCH_WAIT {
+                    self.refuse_for_switch(id);
+                }
+            }
+            State::Delivering(delivery) => {
+                delivery.expire(id, now, calls);
+                self.finish_for(id, now);
+            }
+            State::Replacing { deadline, .. } if *deadline <= now && !self.gone => {
+                // The target's body does not end, and with it neither does our answer.
+                self.state = State::Answered;
+                if host::act_for(id).and_then(|()| host::close(Side::Response)).is_err() {
+                    host::log(Level::Error, "hookgate: cannot close a response that does not end");
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Envoy forgets the stream.
+    pub(crate) fn delete(&mut self, id: u32, now: u64, calls: &mut Calls) {
+        self.gone = true;
+        if let State::Delivering(delivery) = &mut self.state {
+            delivery.sender_left(id, now, calls);
+            self.finish_for(id, now);
+        }
+    }
+
+    /// Answers, if that is possible now, from a callback that is about something else.
+    fn finish_for(&mut self, id: u32, now: u64) {
+        let State::Delivering(delivery) = &self.state else { return };
+        if !delivery.is_done() {
+            return;
+        }
+        let finished = if self.gone { self.forget(now) } else { host::act_for(id).and_then(|()| self.finish(now)) };
+        if let Err(fault) = finished {
+            self.break_off(fault);
+        }
+    }
+
+    fn forget(&mut self, now: u64) -> Result<()> {
+        if let State::Delivering(delivery) = std::mem::replace(&mut self.state, State::Answered) {
+            delivery.settle(now);
+        }
+        Ok(())
+    }
+
+    /// Answers, if every message has come to its end, and lets a held response go.
+    fn finish(&mut self, now: u64) -> Result<()> {
+        if !matches!(&self.state, State::Delivering(delivery) if delivery.is_done()) {
+            return Ok(());
+        }
+        self.answer(now)?;
+        if matches!(self.state, State::Replacing { .. }) { host::resume(Side::Response) } else { Ok(()) }
+    }
+
+    fn answer(&mut self, now: u64) -> Result<()> {
+        let State::Delivering(delivery) = std::mem::replace(&mut self.state, State::Answered) else { return Ok(()) };
+        let response = delivery.settle(now);
+        if let Some(remainder) = delivery.answer(response)? {
+            self.state = State::Replacing { remainder, deadline: delivery.deadline() };
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, refusal: &Refusal<'_>) -> Result<Action> {
+        report(&self.policy, refusal);
+        self.state = State::Answered;
+        let Refusal { response, rejection, .. } = refusal;
+        let details = format!("hookgate_{}", rejection.map_or("handshake", |rejection| rejection.as_str()));
+        host::respond(response.status, &details, &headers::of_answer(response), &response.body)?;
+        Ok(Action::Pause)
+    }
+
+    fn refuse_for_switch(&mut self, id: u32) {
+        host::log(
+            Level::Error,
+            "hookgate: a delivery was refused because its body never came: set allow_on_headers_stop_iteration: true in the \
+             filter's configuration (beside vm_config), without which Envoy holds bodies back together with headers",
+        );
+        self.state = State::Answered;
+        let refused = host::act_for(id)
+            .and_then(|()| host::respond(503, "hookgate_no_switch", &Pairs::default(), b"service unavailable\n"));
+        if let Err(fault) = refused {
+            self.break_off(fault);
+        }
+    }
+
+    /// A failure of the host before the request went on is a refusal.
+    fn or_refuse(&mut self, action: Result<Action>) -> Action {
+        action.unwrap_or_else(|fault| {
+            self.state = State::Answered;
+            refuse_for(fault)
+        })
+    }
+
+    /// A failure of the host after the request went on: no answer is better than a wrong one.
+    fn break_off(&mut self, fault: Fault) -> Action {
+        host::log(Level::Error, &format!("hookgate: an answer was broken off: {fault}"));
+        self.state = State::Answered;
+        // There is nothing left to try.
+        let _ = host::close(Side::Response);
+        Action::Pause
+    }
+}
+
+/// Refuses the request at hand because the host failed.
+pub(crate) fn refuse_for(fault: Fault) -> Action {
+    host::log(Level::Error, &format!("hookgate: a request was refused: {fault}"));
+    let refused = host::respond(500, "hookgate_host_failure", &Pairs::default(), b"internal server error\n");
+    if refused.is_err() {
+        // There is nothing left to try: the request stays where it is.
+        let _ = host::close(Side::Request);
+    }
+    Action::Pause
+}
+
+/// Only headers are checked by the gate, and only bodies are signed.
+fn without_forged_trailers() -> Result<()> {
+    let trailers = host::headers(Map::RequestTrailers)?;
+    headers::remove_forged(Map::RequestTrailers, &trailers)
+}
+
+/// One line, one count and the access log's words for a request that is not taken.
+fn report(policy: &Policy, refusal: &Refusal<'_>) {
+    let source = refusal.source.unwrap_or_default();
+    let result = refusal.rejection.map_or("handshake", |rejection| rejection.as_str());
+    policy.stats.request(source, result);
+    note("source", source);
+    note("result", result);
+    if refusal.rejection.is_some() {
+        let status = refusal.response.status;
+        host::log(Level::Warn, &format!("hookgate: refused source={source} reason={result} status={status}"));
+    }
+}
+
+/// The access log's words for a genuine delivery, and a line for what is odd about it.
+fn describe(policy: &Policy, deliver: &Deliver<'_>) {
+    let source = deliver.proof.source;
+    note("source", source);
+    if let Some(name) = &deliver.delivery.name {
+        note("event", name);
+    }
+    if let Some(rule) = deliver.routes.iter().find_map(|route| route.rule) {
+        note("rule", rule);
+    }
+    if let Some(error) = &deliver.unreadable {
+        policy.stats.notice(source, "unreadable");
+        host::log(Level::Warn, &format!("hookgate: unreadable source={source} error={error:?}"));
+    }
+    for contradiction in &deliver.delivery.contradictions {
+        policy.stats.notice(source, "contradiction");
+        host::log(
+            Level::Warn,
+            &format!(
+                "hookgate: contradiction source={source} header={} claimed={:?} body={:?}",
+                contradiction.header, contradiction.claimed, contradiction.actual
+            ),
+        );
+    }
+}
+
+/// A number that this delivery shares with no other that is on its way.
+fn number(id: u32, now: u64) -> u32 {
+    let [a, b, c, d, ..] = now.to_le_bytes();
+    u32::from_le_bytes([a, b, c, d]) ^ id.rotate_left(16)
+}
