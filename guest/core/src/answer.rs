@@ -65,7 +65,8 @@ impl Gate {
     /// again. An attempt on a target that the policy does not have failed.
     pub fn settle(&self, attempts: &[Attempt<'_>]) -> Settlement {
         let verdicts = attempts.iter().map(|attempt| self.verdict(attempt)).collect();
-        let left = attempts.iter().filter(|attempt| self.verdict(attempt) == Verdict::Failed).map(|attempt| attempt.outcome);
+        let left =
+            attempts.iter().filter(|attempt| self.verdict(attempt) == Verdict::Failed).map(|attempt| attempt.outcome);
         let in_flight = attempts.iter().any(|attempt| attempt.outcome == Outcome::InFlight);
         let status = match left.reduce(|worst, next| if worst == Outcome::TimedOut { next } else { worst }) {
             Some(Outcome::TimedOut) => 504,

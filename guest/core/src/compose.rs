@@ -106,8 +106,7 @@ impl<'a> Envelope<'_, 'a> {
         let mut routes = Vec::with_capacity(self.delivery.events.len());
         for (index, event) in self.delivery.events.iter().enumerate() {
             let rules = &self.gate.rules;
-            let matched =
-                if self.readable { rules.route(event, Some(&self.source.name)) } else { rules.otherwise() };
+            let matched = if self.readable { rules.route(event, Some(&self.source.name)) } else { rules.otherwise() };
             let mut targets = Vec::with_capacity(matched.targets.len());
             for &target in matched.targets {
                 if let (Some(target), Some(share)) = (self.gate.targets.get(target), shares.get_mut(target)) {
@@ -200,7 +199,8 @@ impl<'a> Envelope<'_, 'a> {
     fn describe(&self, headers: &mut Headers, events: &[usize], routes: &[Route<'_>]) {
         headers.set("x-hookgate-source", Some(&self.source.name));
         headers.set("x-hookgate-event", self.common(events, |event| event.name.as_deref()));
-        headers.set("x-hookgate-rule", shared(events.iter().map(|index| routes.get(*index).and_then(|route| route.rule))));
+        headers
+            .set("x-hookgate-rule", shared(events.iter().map(|index| routes.get(*index).and_then(|route| route.rule))));
         headers.set("x-hookgate-phone-number-id", self.common(events, |event| event.phone_number_id.as_deref()));
         headers.set("x-hookgate-conversation-id", self.common(events, |event| event.conversation_id.as_deref()));
         headers.set("x-hookgate-item-key", self.common(events, |event| Some(&event.item_key)));
@@ -214,7 +214,8 @@ impl<'a> Envelope<'_, 'a> {
         if self.delivery.kind != Kind::Meta {
             headers.replace("x-webhook-event", self.common(events, |event| event.name.as_deref()));
         }
-        let batch = self.delivery.batch.is_some() && !matches!(body, BodyOut::Part(_)) && target.body != BodyForm::Normalized;
+        let batch =
+            self.delivery.batch.is_some() && !matches!(body, BodyOut::Part(_)) && target.body != BodyForm::Normalized;
         headers.replace("x-webhook-batch", batch.then_some("true"));
         headers.replace("x-batch-size", batch.then(|| events.len().to_string()).as_deref());
         if let [_] = events {

@@ -200,7 +200,8 @@ impl Gate {
         if source.keys.by_phone_number() {
             said = Some(self.read(request));
         }
-        let numbers = said.iter().flat_map(|said| &said.delivery.events).filter_map(|event| event.phone_number_id.as_deref());
+        let numbers =
+            said.iter().flat_map(|said| &said.delivery.events).filter_map(|event| event.phone_number_id.as_deref());
         let secret = verifier.finish(&source.keys, request.body, numbers)?;
         if let Some(max_age_s) = source.max_age_s {
             let said = said.get_or_insert_with(|| self.read(request));

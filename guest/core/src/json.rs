@@ -149,6 +149,19 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// One scalar member of the object that stands here.
+    pub(crate) fn member(&mut self, name: &str) -> Result<Option<Text<'a>>> {
+        let mut value = None;
+        self.object(|reader, key| {
+            if key == name {
+                value = reader.scalar()?;
+                return Ok(());
+            }
+            reader.pass()
+        })?;
+        Ok(value)
+    }
+
     /// The boolean that stands here.
     pub(crate) fn boolean(&mut self) -> Result<Option<bool>> {
         Ok(match self.raw()? {
@@ -387,12 +400,37 @@ mod tests {
 
     #[test]
     fn the_grammar_is_checked_to_the_letter() {
-        for good in ["{}", "[]", " [1, -0.5e+10 ,\"\\u00e9\\/\"]\n", "{\"a\":{\"b\":[null,true,false]}}", "0", "\"\\ud800\""] {
+        for good in
+            ["{}", "[]", " [1, -0.5e+10 ,\"\\u00e9\\/\"]\n", "{\"a\":{\"b\":[null,true,false]}}", "0", "\"\\ud800\""]
+        {
             assert_eq!(check(good), Ok(()), "{good}");
         }
         for bad in [
-            "", "{", "{]", "[1,]", "{\"a\":1,}", "{\"a\"}", "{a:1}", "01", "1.", ".5", "-", "1e", "+1", "tru", "nul", "\"", "\"\\x\"",
-            "\"\\u12g4\"", "\"\u{1}\"", "'a'", "[1 2]", "{} {}", "\u{feff}{}", "NaN", "{\"a\":1 \"b\":2}",
+            "",
+            "{",
+            "{]",
+            "[1,]",
+            "{\"a\":1,}",
+            "{\"a\"}",
+            "{a:1}",
+            "01",
+            "1.",
+            ".5",
+            "-",
+            "1e",
+            "+1",
+            "tru",
+            "nul",
+            "\"",
+            "\"\\x\"",
+            "\"\\u12g4\"",
+            "\"\u{1}\"",
+            "'a'",
+            "[1 2]",
+            "{} {}",
+            "\u{feff}{}",
+            "NaN",
+            "{\"a\":1 \"b\":2}",
         ] {
             assert!(matches!(check(bad), Err(ParseError::NotJson(_))), "{bad}");
         }

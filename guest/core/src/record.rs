@@ -57,12 +57,15 @@ impl<'a, T: Read<'a>> Read<'a> for Vec<T> {
     }
 }
 
-/// Declares a struct whose fields are read from the keys named behind them; a field without a key is filled in elsewhere.
+/// Declares a struct whose fields are read from the keys named behind them, by a function where one is named; a field without
+/// a key is filled in elsewhere.
 macro_rules! record {
+    (@read $reader:ident) => { $crate::record::Read::read($reader)? };
+    (@read $reader:ident $with:ident) => { $with($reader)? };
     (
         $(#[$attribute:meta])*
         $visibility:vis struct $name:ident<'a> {
-            $($(#[$field_attribute:meta])* $field_visibility:vis $field:ident: $type:ty $(= $key:literal)?,)*
+            $($(#[$field_attribute:meta])* $field_visibility:vis $field:ident: $type:ty $(= $key:literal $(with $with:ident)?)?,)*
         }
     ) => {
         $(#[$attribute])*
@@ -79,7 +82,7 @@ macro_rules! record {
                 key: &str,
             ) -> Result<(), $crate::json::ParseError> {
                 match key {
-                    $($($key => self.$field = $crate::record::Read::read(reader)?,)?)*
+                    $($($key => self.$field = $crate::record::record!(@read reader $($with)?),)?)*
                     _ => drop(reader.skip()?),
                 }
                 Ok(())

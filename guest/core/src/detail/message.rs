@@ -149,18 +149,9 @@ record! {
     /// A shared contact.
     pub struct ContactCard<'a> {
         /// The formatted name.
-        pub name: Option<Text<'a>>,
+        pub name: Option<Text<'a>> = "name" with contact_name,
         /// The contact's numbers.
         pub phones: Vec<ContactPhone<'a>> = "phones",
-        #[serde(skip)]
-        names: Names<'a> = "name",
-    }
-}
-
-record! {
-    struct Names<'a> {
-        formatted: Option<Text<'a>> = "formatted_name",
-        first: Option<Text<'a>> = "first_name",
     }
 }
 
@@ -252,15 +243,7 @@ record! {
         /// Its name.
         pub name: Option<Text<'a>> = "name",
         /// Its language's code.
-        pub language: Option<Text<'a>>,
-        #[serde(skip)]
-        code: Language<'a> = "language",
-    }
-}
-
-record! {
-    struct Language<'a> {
-        code: Option<Text<'a>> = "code",
+        pub language: Option<Text<'a>> = "language" with language_code,
     }
 }
 
@@ -286,15 +269,7 @@ record! {
         /// In a sentence.
         pub message: Option<Text<'a>> = "message",
         /// In more sentences.
-        pub details: Option<Text<'a>>,
-        #[serde(skip)]
-        data: ErrorData<'a> = "error_data",
-    }
-}
-
-record! {
-    struct ErrorData<'a> {
-        details: Option<Text<'a>> = "details",
+        pub details: Option<Text<'a>> = "error_data" with error_details,
     }
 }
 
@@ -352,7 +327,7 @@ record! {
         from_user_id: Option<Text<'a>> = "from_user_id",
         username: Option<Text<'a>> = "username",
         group_id: Option<Text<'a>> = "group_id",
-        context: Reply<'a> = "context",
+        context_id: Option<Text<'a>> = "context" with context_id,
         #[serde(skip)]
         referral: Option<Span> = "referral",
         direction: Option<Text<'a>> = "direction",
@@ -362,7 +337,7 @@ record! {
         errors: Vec<MessageError<'a>> = "errors",
         error: Option<MessageError<'a>> = "error",
         kapso: Kapso<'a> = "kapso",
-        text: TextBody<'a> = "text",
+        text: Option<Text<'a>> = "text" with text_body,
         image: Media<'a> = "image",
         video: Media<'a> = "video",
         audio: Media<'a> = "audio",
@@ -387,15 +362,9 @@ record! {
         origin: Option<Text<'a>> = "origin",
         has_media: Option<bool> = "has_media",
         content: Option<Text<'a>> = "content",
-        transcript: Transcript<'a> = "transcript",
+        transcript: Option<Text<'a>> = "transcript" with transcript,
         media_url: Option<Text<'a>> = "media_url",
         statuses: Vec<Status<'a>> = "statuses",
-    }
-}
-
-record! {
-    struct TextBody<'a> {
-        body: Option<Text<'a>> = "body",
     }
 }
 
@@ -407,13 +376,26 @@ record! {
     }
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-struct Transcript<'a>(Option<Text<'a>>);
+type Member<'a> = Result<Option<Text<'a>>, ParseError>;
 
-impl<'a> Read<'a> for Transcript<'a> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, ParseError> {
-        transcript(reader).map(Self)
-    }
+fn text_body<'a>(reader: &mut Reader<'a>) -> Member<'a> {
+    reader.member("body")
+}
+
+fn context_id<'a>(reader: &mut Reader<'a>) -> Member<'a> {
+    reader.member("id")
+}
+
+fn language_code<'a>(reader: &mut Reader<'a>) -> Member<'a> {
+    reader.member("code")
+}
+
+fn contact_name<'a>(reader: &mut Reader<'a>) -> Member<'a> {
+    reader.member("formatted_name")
+}
+
+fn error_details<'a>(reader: &mut Reader<'a>) -> Member<'a> {
+    reader.member("details")
 }
 
 impl<'a> Read<'a> for Message<'a> {
@@ -433,9 +415,6 @@ impl<'a> From<Raw<'a>> for Message<'a> {
         let kapso = core::mem::take(&mut raw.kapso);
         let mut errors = core::mem::take(&mut raw.errors);
         errors.extend(raw.error.take());
-        errors.iter_mut().for_each(MessageError::complete);
-        let mut statuses = kapso.statuses;
-        statuses.iter_mut().flat_map(|status| &mut status.errors).for_each(MessageError::complete);
         Self {
             id: raw.whatsapp_message_id.take().or(raw.id.take()),
             timestamp: raw.timestamp.take().or(raw.created_at.take()),
@@ -444,7 +423,7 @@ impl<'a> From<Raw<'a>> for Message<'a> {
             from_user_id: raw.from_user_id.take(),
             username: raw.username.take(),
             group_id: raw.group_id.take(),
-            context_id: raw.context.id.take(),
+            context_id: raw.context_id.take(),
             referral: raw.referral.take(),
             direction: kapso.direction.or(raw.direction.take()),
             status: kapso.status.or(raw.status.take()),
@@ -452,10 +431,10 @@ impl<'a> From<Raw<'a>> for Message<'a> {
             origin: kapso.origin.or(raw.origin.take()),
             has_media: kapso.has_media,
             rendered: kapso.content.or_else(|| raw.content.clone()),
-            transcript: kapso.transcript.0,
+            transcript: kapso.transcript,
             media_url: kapso.media_url,
             content: raw.into_content(),
-            statuses,
+            statuses: kapso.statuses,
             errors,
             conversation: None,
         }
@@ -463,20 +442,17 @@ impl<'a> From<Raw<'a>> for Message<'a> {
 }
 
 impl<'a> Raw<'a> {
-    fn into_content(mut self) -> Content<'a> {
+    fn into_content(self) -> Content<'a> {
         let Some(r#type) = self.r#type.or(self.message_type) else { return Content::Other(None) };
         match &*r#type {
-            "text" => Content::Text(self.text.body.or(self.content).unwrap_or_default()),
+            "text" => Content::Text(self.text.or(self.content).unwrap_or_default()),
             "image" => Content::Image(self.image),
             "video" => Content::Video(self.video),
             "audio" => Content::Audio(self.audio),
             "document" => Content::Document(self.document),
             "sticker" => Content::Sticker(self.sticker),
             "location" => Content::Location(self.location),
-            "contacts" => {
-                self.contacts.iter_mut().for_each(ContactCard::complete);
-                Content::Contacts(self.contacts)
-            }
+            "contacts" => Content::Contacts(self.contacts),
             "interactive" => match self.interactive {
                 Interactive { button: Some(reply), .. } => Content::ButtonReply(reply),
                 Interactive { list: Some(reply), .. } => Content::ListReply(reply),
@@ -486,25 +462,10 @@ impl<'a> Raw<'a> {
             "button" => Content::Button(self.button),
             "reaction" => Content::Reaction(self.reaction),
             "order" => Content::Order(self.order),
-            "template" => {
-                let language = self.template.code.code.take();
-                Content::Template(Template { language, ..self.template })
-            }
+            "template" => Content::Template(self.template),
             "system" => Content::System(self.system),
             "unsupported" => Content::Unsupported,
             _ => Content::Other(Some(r#type)),
         }
-    }
-}
-
-impl ContactCard<'_> {
-    fn complete(&mut self) {
-        self.name = self.names.formatted.take().or(self.names.first.take());
-    }
-}
-
-impl MessageError<'_> {
-    pub(super) fn complete(&mut self) {
-        self.details = self.data.details.take();
     }
 }

@@ -206,7 +206,7 @@ record! {
         created_at: Option<Text<'a>> = "created_at",
         finished_at: Option<Text<'a>> = "finished_at",
         status: Option<Text<'a>> = "status",
-        project_id: Option<Text<'a>> = "project_id",
+        bare_project_id: Option<Text<'a>> = "project_id",
         connection_type: Option<Text<'a>> = "connection_type",
         workflow_id: Option<Text<'a>> = "workflow_id",
         workflow_execution_id: Option<Text<'a>> = "workflow_execution_id",
@@ -216,7 +216,7 @@ record! {
         properties: Option<Span> = "properties",
         run_id: Option<Text<'a>> = "run_id",
         session_id: Option<Text<'a>> = "session_id",
-        agent: Agent<'a> = "agent",
+        agent: Option<Text<'a>> = "agent" with agent,
         #[serde(skip)]
         result: Option<Span> = "result",
         #[serde(skip)]
@@ -226,32 +226,23 @@ record! {
         contact: Option<ContactEvent<'a>> = "contact",
         previous: ContactEvent<'a> = "previous",
         marketing_preference: Option<MarketingPreference<'a>> = "marketing_preference",
-        since_message: Named<'a> = "since_message",
-        inactivity: Inactivity<'a> = "inactivity",
+        since_message_id: Option<Text<'a>> = "since_message" with id,
+        inactive_minutes: Option<Text<'a>> = "inactivity" with minutes,
         whatsapp_config: Option<Config<'a>> = "whatsapp_config",
-        project: Named<'a> = "project",
+        project_id: Option<Text<'a>> = "project" with id,
         customer: Customer<'a> = "customer",
-        setup_link: Named<'a> = "setup_link",
+        setup_link_id: Option<Text<'a>> = "setup_link" with id,
         disconnection: Disconnection<'a> = "disconnection",
         phone_numbers: Vec<Named<'a>> = "phone_numbers",
         restrictions: Vec<Restriction<'a>> = "restrictions",
         violation: Restriction<'a> = "violation",
-        ban: Ban<'a> = "ban",
+        ban_state: Option<Text<'a>> = "ban" with state,
         handoff: Handoff<'a> = "handoff",
         error: Failure<'a> = "error",
     }
 }
 
 record! { struct Named<'a> { id: Option<Text<'a>> = "id", } }
-record! { struct Ban<'a> { state: Option<Text<'a>> = "state", } }
-
-record! {
-    struct Inactivity<'a> {
-        minutes: Option<u32> = "minutes",
-        #[serde(skip)]
-        nothing: core::marker::PhantomData<&'a ()>,
-    }
-}
 
 record! {
     struct Config<'a> {
@@ -290,26 +281,23 @@ record! {
     }
 }
 
-/// An agent: its name, or an object that has one.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-struct Agent<'a>(Option<Text<'a>>);
+type Member<'a> = Result<Option<Text<'a>>, ParseError>;
 
-impl<'a> Read<'a> for Agent<'a> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, ParseError> {
-        if reader.at_string() {
-            return reader.string().map(Self);
-        }
-        let (mut id, mut name) = (None, None);
-        reader.object(|reader, key| {
-            match key {
-                "id" => id = reader.scalar()?,
-                "name" => name = reader.scalar()?,
-                _ => drop(reader.skip()?),
-            }
-            Ok(())
-        })?;
-        Ok(Self(name.or(id)))
-    }
+fn id<'a>(reader: &mut Reader<'a>) -> Member<'a> {
+    reader.member("id")
+}
+
+fn state<'a>(reader: &mut Reader<'a>) -> Member<'a> {
+    reader.member("state")
+}
+
+fn minutes<'a>(reader: &mut Reader<'a>) -> Member<'a> {
+    reader.member("minutes")
+}
+
+/// An agent's name: itself, or in an object.
+fn agent<'a>(reader: &mut Reader<'a>) -> Member<'a> {
+    if reader.at_string() { reader.string() } else { reader.member("name") }
 }
 
 /// A single delivery or an item, with what stands in its `data`, if that is an object.
@@ -348,7 +336,9 @@ impl<'a> Payload<'a> {
 
     fn by_shape(self) -> Detail<'a> {
         let raw = match self.data {
-            Some(data) if data.message.is_some() || data.conversation.is_some() || data.whatsapp_config.is_some() => data,
+            Some(data) if data.message.is_some() || data.conversation.is_some() || data.whatsapp_config.is_some() => {
+                data
+            }
             _ => self.root,
         };
         if let Some(mut message) = raw.message {
@@ -365,8 +355,8 @@ impl<'a> Payload<'a> {
         if let Some(conversation) = raw.conversation {
             return Detail::Conversation(ConversationEvent {
                 conversation,
-                inactive_minutes: raw.inactivity.minutes,
-                since_message_id: raw.since_message.id,
+                inactive_minutes: raw.inactive_minutes.and_then(|minutes| minutes.parse().ok()),
+                since_message_id: raw.since_message_id,
             });
         }
         if let Some(config) = raw.whatsapp_config {
@@ -374,9 +364,9 @@ impl<'a> Payload<'a> {
                 config_id: config.id,
                 name: config.name,
                 display_phone_number: config.display_phone_number,
-                project_id: raw.project.id,
+                project_id: raw.project_id,
                 external_customer_id: raw.customer.external_customer_id.or(raw.customer.external_id),
-                setup_link_id: raw.setup_link.id,
+                setup_link_id: raw.setup_link_id,
                 is_coexistence: config.is_coexistence,
             });
         }
@@ -390,7 +380,7 @@ impl<'a> Payload<'a> {
             id: root.id,
             run_id: data.run_id,
             session_id: data.session_id,
-            agent: data.agent.0.or(root.agent.0),
+            agent: data.agent.or(root.agent),
             status: data.status.or(root.status),
             error_code: data.error.code.or(root.error.code),
             error_message: data.error.message.or(root.error.message),
@@ -405,7 +395,7 @@ impl<'a> Payload<'a> {
         Detail::PhoneNumber(PhoneNumberEvent {
             id: raw.id,
             occurred_at: raw.occurred_at,
-            project_id: raw.project.id,
+            project_id: raw.project_id,
             external_customer_id: raw.customer.external_id.or(raw.customer.external_customer_id),
             connection_type: raw.connection_type,
             disconnection_reason: raw.disconnection.reason,
@@ -418,11 +408,11 @@ impl<'a> Payload<'a> {
         Detail::Account(AccountEvent {
             id: raw.id,
             occurred_at: raw.occurred_at,
-            project_id: raw.project.id,
+            project_id: raw.project_id,
             phone_number_ids: raw.phone_numbers.into_iter().filter_map(|number| number.id).collect(),
             restrictions: raw.restrictions,
             violation_type: raw.violation.r#type,
-            ban_state: raw.ban.state,
+            ban_state: raw.ban_state,
         })
     }
 
@@ -431,7 +421,7 @@ impl<'a> Payload<'a> {
         Detail::Workflow(WorkflowEvent {
             execution_id: raw.workflow_execution_id,
             workflow_id: raw.workflow_id,
-            project_id: raw.project_id,
+            project_id: raw.bare_project_id,
             status: raw.status,
             tracking_id: raw.tracking_id,
             channel: raw.channel,
@@ -447,7 +437,7 @@ impl<'a> Payload<'a> {
         Detail::Project(ProjectEvent {
             id: raw.id,
             name: raw.name,
-            project_id: raw.project_id,
+            project_id: raw.bare_project_id,
             occurred_at: raw.occurred_at,
             properties: raw.properties,
         })

@@ -103,9 +103,9 @@ impl<'a> Item<'a> {
             "conversation" => self.conversation = Conversation::read(reader)?,
             "contact" => self.contact = Contact::read(reader)?,
             "whatsapp_config" => self.config = Config::read(reader)?,
-            "customer" => self.customer_id = member(reader, "id")?,
-            "source" => self.source_account = member(reader, "business_account_id")?,
-            "marketing_preference" => self.sequence = member(reader, "sequence")?.and_then(|text| text.parse().ok()),
+            "customer" => self.customer_id = reader.member("id")?,
+            "source" => self.source_account = reader.member("business_account_id")?,
+            "marketing_preference" => self.sequence = reader.member("sequence")?.and_then(|text| text.parse().ok()),
             _ => drop(reader.skip()?),
         }
         Ok(())
@@ -192,10 +192,11 @@ impl<'a> Item<'a> {
             conversation_id: conversation.id.or(self.conversation_id),
             message_id: message.whatsapp_id.or(message.id),
             direction: kapso.direction.or(message.direction),
-            status: kapso
-                .status
-                .or(message.status)
-                .or(if is_message { None } else { self.status.or(conversation.status) }),
+            status: kapso.status.or(message.status).or(if is_message {
+                None
+            } else {
+                self.status.or(conversation.status)
+            }),
             origin: kapso.origin.or(message.origin),
             message_type: message.r#type.or(message.v1_type),
             new_conversation: self.new_conversation,
@@ -224,9 +225,9 @@ impl<'a> Message<'a> {
                 "direction" => message.direction = reader.string()?,
                 "status" => message.status = reader.string()?,
                 "origin" => message.origin = reader.string()?,
-                "text" => message.text = member(reader, "body")?,
-                "image" | "video" | "audio" | "document" => message.caption = member(reader, "caption")?,
-                "button" => message.choice = member(reader, "text")?,
+                "text" => message.text = reader.member("body")?,
+                "image" | "video" | "audio" | "document" => message.caption = reader.member("caption")?,
+                "button" => message.choice = reader.member("text")?,
                 "interactive" => message.choice = choice(reader)?,
                 "kapso" => message.kapso = Kapso::read(reader)?,
                 _ => drop(reader.skip()?),
@@ -336,26 +337,12 @@ impl<'a> Config<'a> {
     }
 }
 
-/// One scalar member of the object that stands here.
-pub(super) fn member<'a>(reader: &mut Reader<'a>, name: &str) -> Result<Option<Text<'a>>> {
-    let mut value = None;
-    reader.object(|reader, key| {
-        if key == name {
-            value = reader.scalar()?;
-        } else {
-            reader.skip()?;
-        }
-        Ok(())
-    })?;
-    Ok(value)
-}
-
 /// The title of the reply button or list row that was chosen.
 fn choice<'a>(reader: &mut Reader<'a>) -> Result<Option<Text<'a>>> {
     let mut title = None;
     reader.object(|reader, key| {
         match key {
-            "button_reply" | "list_reply" => title = member(reader, "title")?,
+            "button_reply" | "list_reply" => title = reader.member("title")?,
             _ => drop(reader.skip()?),
         }
         Ok(())
@@ -365,5 +352,5 @@ fn choice<'a>(reader: &mut Reader<'a>) -> Result<Option<Text<'a>>> {
 
 /// A transcript: an object with a `text`, or the text itself.
 pub(crate) fn transcript<'a>(reader: &mut Reader<'a>) -> Result<Option<Text<'a>>> {
-    if reader.at_string() { reader.string() } else { member(reader, "text") }
+    if reader.at_string() { reader.string() } else { reader.member("text") }
 }

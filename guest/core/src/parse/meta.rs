@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::item::{Message, MetaMessage, member};
+use super::item::{Message, MetaMessage};
 use super::name::{Claims, contradiction};
 use super::{Layout, Member, blank, idempotency_key, key};
 use crate::event::{Delivery, Event, Kind, NameOrigin, Span, Text};
@@ -125,8 +125,11 @@ impl<'a> Entries<'a> {
         if self.count > usize::try_from(max_events).unwrap_or(usize::MAX) {
             return Err(ParseError::TooManyEvents(max_events));
         }
-        let contradictions =
-            claims.event.map(|claimed| contradiction("x-webhook-event", claimed, "a Meta forward")).into_iter().collect();
+        let contradictions = claims
+            .event
+            .map(|claimed| contradiction("x-webhook-event", claimed, "a Meta forward"))
+            .into_iter()
+            .collect();
         let mut events = self.events;
         if events.is_empty() {
             let mut event = blank(Kind::Meta, None, span);
@@ -170,8 +173,10 @@ impl<'a> Change<'a> {
         let (mut messages, mut echoes, mut statuses) = (Vec::new(), Vec::new(), Vec::new());
         reader.object(|reader, key| {
             match key {
-                "metadata" => self.phone_number_id = member(reader, "phone_number_id")?,
-                "messages" => messages = list(reader, limit, |reader| Message::of_meta(reader).map(Happening::Received))?,
+                "metadata" => self.phone_number_id = reader.member("phone_number_id")?,
+                "messages" => {
+                    messages = list(reader, limit, |reader| Message::of_meta(reader).map(Happening::Received))?
+                }
                 "message_echoes" => {
                     echoes = list(reader, limit, |reader| Message::of_meta(reader).map(Happening::Echoed))?;
                 }

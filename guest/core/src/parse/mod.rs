@@ -178,7 +178,8 @@ impl<'a> Root<'a> {
         let mut layout = Layout { arrays: Vec::new(), batch_size: self.batch_size };
         let events = if batch.is_some() {
             let members = items.iter().enumerate();
-            let members = members.map(|(i, (_, span))| Member { span: *span, events: i..i.saturating_add(1) }).collect();
+            let members =
+                members.map(|(i, (_, span))| Member { span: *span, events: i..i.saturating_add(1) }).collect();
             layout.arrays.push(members);
             items.into_iter().map(|(item, span)| item.into_event(&common, span, span.of(body))).collect()
         } else {
