@@ -3,6 +3,9 @@
 #![forbid(unsafe_code)]
 
 mod bindings;
+#[cfg(feature = "program")]
+#[doc(hidden)]
+pub mod cli;
 mod engine;
 mod error;
 mod gate;

@@ -1,3 +1,7 @@
 //! `hookgate`: the server and the command line.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hookgate::cli::main()
+}

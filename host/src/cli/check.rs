@@ -1,0 +1,50 @@
+//! `hookgate check`.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use serde_json::Value;
+
+use super::gate;
+
+/// Checks a policy and says what it holds.
+///
+/// Everything that is wrong is said, each with its line and a JSON Pointer. Secrets that have no value here are named, and are
+/// an error only with --with-secrets.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    gate: gate::Args,
+
+    /// Takes missing secrets for an error, as `hookgate serve` does.
+    #[arg(long)]
+    with_secrets: bool,
+}
+
+pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let loaded = if args.with_secrets { args.gate.load()? } else { args.gate.load_without_secrets()? };
+    let settings = loaded.gate.settings();
+    let policy: Value = serde_json::from_str(loaded.document.json())?;
+    let rules = policy.get("rules").and_then(Value::as_array).map_or(0, Vec::len);
+    let mut out = anstream::stdout();
+    writeln!(out, "The policy is right.")?;
+    for source in &settings.sources {
+        writeln!(out, "  source {} at {}", source.name, source.path)?;
+    }
+    writeln!(out, "  {rules} rules")?;
+    for target in &settings.targets {
+        let place = [&target.url, &target.cluster].into_iter().flatten().map(String::as_str).collect::<Vec<_>>();
+        writeln!(out, "  target {} at {}, {} ms", target.name, place.join(", cluster "), target.timeout_ms)?;
+    }
+    let dedupe = settings.dedupe;
+    writeln!(
+        out,
+        "  once per target for {} s and {} events; bodies up to {} bytes",
+        dedupe.window_s, dedupe.max_keys, settings.body_bytes
+    )?;
+    for secret in &loaded.secrets {
+        let state = if loaded.missing.contains(secret) { "has no value here" } else { "has a value" };
+        writeln!(out, "  secret {secret} {state}")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

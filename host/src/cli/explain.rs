@@ -1,0 +1,124 @@
+//! `hookgate verify`, `parse`, `route` and `decide`.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::anyhow;
+
+use super::gate::{self, Loaded};
+use super::report::Report;
+use super::{delivery, text};
+
+pub(super) const HELP: &str = r#"Input: {"headers": {"NAME": "VALUE" or ["VALUE", …]}, "body": "…"} with "method" and "path" if known (other keys are
+ignored), a list or lines of such, or a raw HTTP/1.1 request.
+
+Output of --json, one object a line for each delivery:
+  delivery         where it was found
+  genuine          true, false, or null where secrets are missing (parse and route only)
+  source, secret   what it is genuine by, by name, or null
+  rejection        why it is not genuine, or null: wrong-signature, missing-signature, …
+  status           the answer, where no target is needed for it (decide)
+  unreadable       {"reason", "at"} where the body cannot be read
+  kind             whatsapp, project, meta or unknown
+  event            the event's name; event_from says whether header, body or none told
+  batch            whether it is a batch; batch_info says what that says of itself
+  test, payload_version, idempotency_key, contradictions
+  events           for each: index, name, kind, payload_version, phone_number_id, business_account_id, customer_id,
+                   conversation_id, message_id, direction, status, origin, message_type, new_conversation, test, text,
+                   timestamp, item_key, span {start, len}; and from route and decide: rule, targets
+  targets          for each target that gets anything, the indices of its events (route, decide)
+  messages         for each request to a target: target, url, cluster, events, body {form, len, …}, drop_headers,
+                   set_headers (decide)
+
+Exit status: 0 all are genuine, 1 one is rejected or cannot be read, 2 wrong usage or policy."#;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verb {
+    Verify,
+    Parse,
+    Route,
+    Decide,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Files with deliveries; - is standard input.
+    #[arg(value_name = "FILE", default_value = "-")]
+    files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    gate: gate::Args,
+
+    /// Takes every delivery as sent to this source of the policy.
+    #[arg(long, value_name = "NAME", conflicts_with = "path")]
+    source: Option<String>,
+
+    /// Takes every delivery as sent to this path.
+    #[arg(long)]
+    path: Option<String>,
+
+    /// The time to decide as of, in Unix seconds; left out, the present.
+    #[arg(long, value_name = "SECONDS")]
+    now: Option<u64>,
+
+    /// Prints one JSON object a line for each delivery.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(verb: Verb, args: Args) -> anyhow::Result<ExitCode> {
+    let loaded = match verb {
+        Verb::Verify | Verb::Decide => args.gate.load()?,
+        Verb::Parse | Verb::Route => args.gate.load_without_secrets()?,
+    };
+    let wanted = args.wanted_path(&loaded)?;
+    let now = args.now.unwrap_or_else(present);
+    let mut out = anstream::stdout().lock();
+    let mut bad = false;
+    for mut delivery in delivery::read(&args.files)? {
+        if let Some(path) = &wanted {
+            delivery.path = Some(path.clone());
+        }
+        if delivery.path.is_none() {
+            delivery.path = Some(only_path(&loaded)?);
+        }
+        let report = Report::of(verb, &loaded, &delivery, now)?;
+        bad |= report.is_bad();
+        if args.json {
+            writeln!(out, "{}", serde_json::to_string(&report)?)?;
+        } else {
+            text::write(&mut out, &report, &loaded)?;
+        }
+    }
+    Ok(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+impl Args {
+    /// Where every delivery is to be taken as sent to.
+    fn wanted_path(&self, loaded: &Loaded) -> anyhow::Result<Option<String>> {
+        let Some(name) = &self.source else { return Ok(self.path.clone()) };
+        let sources = &loaded.gate.settings().sources;
+        match sources.iter().find(|source| source.name == *name) {
+            Some(source) => Ok(Some(source.path.clone())),
+            None => Err(anyhow!("the policy has no source {name:?}; it has {}", names(loaded))),
+        }
+    }
+}
+
+fn only_path(loaded: &Loaded) -> anyhow::Result<String> {
+    match loaded.gate.settings().sources.as_slice() {
+        [source] => Ok(source.path.clone()),
+        _ => Err(anyhow!("a delivery does not say its path: give --source with one of {}", names(loaded))),
+    }
+}
+
+fn names(loaded: &Loaded) -> String {
+    let names: Vec<_> = loaded.gate.settings().sources.iter().map(|source| source.name.as_str()).collect();
+    names.join(", ")
+}
+
+fn present() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

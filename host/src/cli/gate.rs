@@ -1,0 +1,123 @@
+//! The policy and the secrets that a command works with.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use anyhow::{Context, anyhow};
+use zeroize::Zeroizing;
+
+use crate::policy::{Document, Format, TRY_IT};
+use crate::{CompileError, Gate, Options, Plugin, Secrets};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The policy, in JSON, TOML or YAML.
+    ///
+    /// Without one: a source "whatsapp" at /webhooks/whatsapp that takes Kapso's and Meta's signatures, with the secret
+    /// KAPSO_WEBHOOK_SECRET or those that --secret gives, and no targets.
+    #[arg(long, short, value_name = "FILE", env = "HOOKGATE_POLICY")]
+    policy: Option<PathBuf>,
+
+    /// A secret's value, for trying things out: others see your command lines. May be repeated.
+    ///
+    /// Other secrets come from the environment: NAME, or the file that NAME_FILE names.
+    #[arg(long = "secret", value_name = "NAME=VALUE")]
+    secrets: Vec<NamedSecret>,
+}
+
+/// A secret on the command line.
+#[derive(Clone)]
+pub(super) struct NamedSecret {
+    pub(super) name: String,
+    pub(super) value: Zeroizing<String>,
+}
+
+impl FromStr for NamedSecret {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once('=') {
+            Some((name, value)) if !name.is_empty() && !value.is_empty() => {
+                Ok(Self { name: name.into(), value: Zeroizing::new(value.into()) })
+            }
+            _ => Err("expected NAME=VALUE, both not empty"),
+        }
+    }
+}
+
+impl fmt::Debug for NamedSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NamedSecret").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// A compiled policy with its document.
+pub(super) struct Loaded {
+    pub(super) document: Document,
+    pub(super) gate: Gate,
+    /// The secrets that the policy names.
+    pub(super) secrets: Vec<String>,
+    /// Those of them that have no value. Nothing can be verified unless this is empty.
+    pub(super) missing: Vec<String>,
+}
+
+impl Args {
+    /// Loads the policy with all its secrets.
+    pub(super) fn load(&self) -> anyhow::Result<Loaded> {
+        let loaded = self.load_without_secrets()?;
+        match loaded.missing.as_slice() {
+            [] => Ok(loaded),
+            missing => Err(anyhow!(
+                "no value for {}: set the variable, or NAME_FILE to a file that holds it, or give --secret NAME=VALUE",
+                missing.join(", ")
+            )),
+        }
+    }
+
+    /// Loads the policy even if secrets are missing.
+    pub(super) fn load_without_secrets(&self) -> anyhow::Result<Loaded> {
+        let document = self.document()?;
+        let refused = |error| self.refused(&document, error);
+        let plugin = Plugin::new(&Options::default())?;
+        let names = plugin.secret_names(document.json()).map_err(refused)?;
+        let mut secrets: Secrets =
+            self.secrets.iter().map(|secret| (secret.name.as_str(), secret.value.as_str())).collect();
+        secrets.add_from_env(&names)?;
+        let missing: Vec<_> = names.iter().filter(|name| !secrets.contains(name)).cloned().collect();
+        for name in &missing {
+            // Stands for the value in a gate that is not asked to verify.
+            secrets.insert(name, "missing");
+        }
+        let gate = plugin.compile(document.json(), &secrets).map_err(refused)?;
+        Ok(Loaded { document, gate, secrets: names, missing })
+    }
+
+    fn document(&self) -> anyhow::Result<Document> {
+        match &self.policy {
+            Some(path) => Ok(Document::read(path)?),
+            None => Ok(Document::parse(self.try_it()?, Format::Json)?),
+        }
+    }
+
+    /// The policy to begin with, with the secrets of the command line if there are any.
+    fn try_it(&self) -> anyhow::Result<String> {
+        let mut policy: serde_json::Value = serde_json::from_str(TRY_IT)?;
+        if !self.secrets.is_empty() {
+            let names: Vec<_> = self.secrets.iter().map(|secret| secret.name.as_str()).collect();
+            let secrets = policy.pointer_mut("/sources/0/secrets").context("the policy to begin with has a source")?;
+            *secrets = names.into();
+        }
+        Ok(policy.to_string())
+    }
+
+    fn refused(&self, document: &Document, error: CompileError) -> anyhow::Error {
+        match error {
+            CompileError::Policy(errors) => {
+                let lines: String = errors.iter().map(|error| format!("\n  {}", document.explain(error))).collect();
+                anyhow!("the policy is wrong:{lines}")
+            }
+            CompileError::Call(error) => error.into(),
+        }
+    }
+}

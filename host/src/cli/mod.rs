@@ -1,0 +1,127 @@
+//! The command line.
+
+mod check;
+mod delivery;
+mod explain;
+mod gate;
+mod http;
+mod message;
+mod report;
+mod sign;
+mod text;
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::{Shell, generate};
+
+use crate::server;
+
+/// Verifies, parses and routes the webhooks that Kapso sends for WhatsApp.
+#[derive(Debug, Parser)]
+#[command(name = "hookgate", version, after_help = EXAMPLES, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(server::Args),
+    /// Says of deliveries whether they are genuine, by which secret of which source.
+    ///
+    /// Nothing is read of a body before its signature is right.
+    #[command(after_help = explain::HELP)]
+    Verify(explain::Args),
+    /// Says what deliveries contain: kind, event, batch, and the routing keys of each event.
+    ///
+    /// Forged deliveries are read as well. Works without secrets: then nobody knows whether they are genuine.
+    #[command(after_help = explain::HELP)]
+    Parse(explain::Args),
+    /// Says which rule of the policy each event meets, and which targets get it.
+    ///
+    /// Forged deliveries are routed as well. Works without secrets: then nobody knows whether they are genuine.
+    #[command(after_help = explain::HELP)]
+    Route(explain::Args),
+    /// Says everything that the server would do: the answer, or what is sent to each target.
+    ///
+    /// Nothing is sent.
+    #[command(after_help = explain::HELP)]
+    Decide(explain::Args),
+    Sign(sign::Args),
+    Check(check::Args),
+    /// Prints a completion script for a shell.
+    ///
+    /// For bash: hookgate completions bash > ~/.local/share/bash-completion/completions/hookgate
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  hookgate serve                                         try it: prints a secret and a delivery to send
+  hookgate check --policy hookgate.yaml                  is this policy right?
+  hookgate serve --policy hookgate.yaml                  verify and route
+  hookgate verify delivery.json --secret KAPSO=whsec_1   is this delivery genuine?
+  hookgate decide *.json --policy hookgate.yaml --json   what would become of these?
+  hookgate sign body.json --secret KAPSO=whsec_1         the signature of a body, and a curl line
+
+Exit status: 0 all is well, 1 a delivery was rejected or cannot be read, 2 wrong usage or policy.";
+
+/// What went wrong with the command itself, not with a delivery.
+const WRONG: u8 = 2;
+
+/// Runs the program `hookgate`.
+pub fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Serve(args) => serve(args),
+        Command::Verify(args) => explain::run(explain::Verb::Verify, args),
+        Command::Parse(args) => explain::run(explain::Verb::Parse, args),
+        Command::Route(args) => explain::run(explain::Verb::Route, args),
+        Command::Decide(args) => explain::run(explain::Verb::Decide, args),
+        Command::Sign(args) => sign::run(args),
+        Command::Check(args) => check::run(args),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            generate(shell, &mut Cli::command(), "hookgate", &mut script);
+            print(String::from_utf8_lossy(&script).trim_end())
+        }
+    };
+    done.unwrap_or_else(|error| {
+        if is_broken_pipe(&error) {
+            return ExitCode::SUCCESS;
+        }
+        let red = anstyle::AnsiColor::Red.on_default().bold();
+        let _ = writeln!(anstream::stderr(), "{red}error:{red:#} {error:#}");
+        ExitCode::from(WRONG)
+    })
+}
+
+fn serve(args: server::Args) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(server::run(args)).map_err(anyhow::Error::from_boxed)
+}
+
+fn print(text: impl Display) -> anyhow::Result<ExitCode> {
+    writeln!(anstream::stdout(), "{text}")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Whoever read our output has read enough.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_fit_together() {
+        super::Cli::command().debug_assert();
+    }
+}
