@@ -222,7 +222,10 @@ mod tests {
 
     impl Shared for &Memory {
         fn get(&self, key: &str) -> Result<Option<(Vec<u8>, u32)>> {
-            Ok(self.values.lock().unwrap().0.get(key).cloned())
+            let value = self.values.lock().unwrap().0.get(key).cloned();
+            // Between reading and writing is where another worker gets in between.
+            std::thread::yield_now();
+            Ok(value)
         }
 
         fn set(&self, key: &str, value: &[u8], cas: u32) -> Result<bool> {

@@ -22,7 +22,9 @@ pub(crate) fn document(bytes: &[u8]) -> Option<Cow<'_, str>> {
 }
 
 fn object(document: Struct) -> serde_json::Value {
-    serde_json::Value::Object(document.fields.into_iter().map(|(name, field)| (name, value(field))).collect::<Map<_, _>>())
+    serde_json::Value::Object(
+        document.fields.into_iter().map(|(name, field)| (name, value(field))).collect::<Map<_, _>>(),
+    )
 }
 
 fn value(value: Value) -> serde_json::Value {
@@ -61,7 +63,8 @@ mod tests {
         assert_eq!(document(&encoded(Kind::ListValue(list))).unwrap(), r#"{"a":[1,4194304,0.5]}"#);
         assert_eq!(document(&encoded(Kind::NullValue(0))).unwrap(), r#"{"a":null}"#);
         assert_eq!(document(&encoded(Kind::BoolValue(true))).unwrap(), r#"{"a":true}"#);
-        let inner = Struct { fields: [("b\n".to_owned(), Value { kind: Some(Kind::StringValue("é\"".into())) })].into() };
+        let inner =
+            Struct { fields: [("b\n".to_owned(), Value { kind: Some(Kind::StringValue("é\"".into())) })].into() };
         assert_eq!(document(&encoded(Kind::StructValue(inner))).unwrap(), r#"{"a":{"b\n":"é\""}}"#);
     }
 

@@ -238,7 +238,15 @@ impl Delivery {
     }
 
     /// A call was answered.
-    pub(crate) fn call_answered(&mut self, id: u32, lane: usize, token: u32, outcome: Outcome, now: u64, calls: &mut Calls) {
+    pub(crate) fn call_answered(
+        &mut self,
+        id: u32,
+        lane: usize,
+        token: u32,
+        outcome: Outcome,
+        now: u64,
+        calls: &mut Calls,
+    ) {
         let sent = self.lanes.get(lane).and_then(|lane| lane.sent.as_ref());
         // What comes after waiting has ended is too late: the events have been released.
         if sent.is_some_and(|sent| sent.token == Some(token)) {

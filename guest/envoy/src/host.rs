@@ -137,18 +137,23 @@ pub(crate) fn act_for(context: u32) -> Result<()> {
 }
 
 pub(crate) fn buffer(buffer: Buffer, start: usize, max: usize) -> Result<Vec<u8>> {
-    bytes("get_buffer_bytes", |data, size| unsafe { sys::proxy_get_buffer_bytes(buffer as u32, start, max, data, size) })
+    bytes("get_buffer_bytes", |data, size| unsafe {
+        sys::proxy_get_buffer_bytes(buffer as u32, start, max, data, size)
+    })
 }
 
 /// Puts `value` in the place of the whole buffer.
 pub(crate) fn replace_buffer(buffer: Buffer, value: &[u8]) -> Result<()> {
     // Envoy takes a length that is at least the buffer's for "all of it"; usize::MAX would overflow in other hosts.
     let all = i32::MAX as usize;
-    check("set_buffer_bytes", unsafe { sys::proxy_set_buffer_bytes(buffer as u32, 0, all, value.as_ptr(), value.len()) })
+    check("set_buffer_bytes", unsafe {
+        sys::proxy_set_buffer_bytes(buffer as u32, 0, all, value.as_ptr(), value.len())
+    })
 }
 
 pub(crate) fn headers(map: Map) -> Result<Pairs> {
-    bytes("get_header_map_pairs", |data, size| unsafe { sys::proxy_get_header_map_pairs(map as u32, data, size) }).map(Pairs::from)
+    bytes("get_header_map_pairs", |data, size| unsafe { sys::proxy_get_header_map_pairs(map as u32, data, size) })
+        .map(Pairs::from)
 }
 
 pub(crate) fn replace_headers(map: Map, headers: &Pairs) -> Result<()> {
@@ -169,7 +174,9 @@ pub(crate) fn set_header(map: Map, name: &str, value: &[u8]) -> Result<()> {
 }
 
 pub(crate) fn remove_header(map: Map, name: &str) -> Result<()> {
-    check("remove_header_map_value", unsafe { sys::proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) })
+    check("remove_header_map_value", unsafe {
+        sys::proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len())
+    })
 }
 
 /// A property; the parts of its path are separated by NUL.
@@ -184,7 +191,9 @@ pub(crate) fn set_property(path: &str, value: &str) -> Result<()> {
 /// A value that all workers share, and the number that changes with it.
 pub(crate) fn shared(key: &str) -> Result<Option<(Vec<u8>, u32)>> {
     let mut cas = 0;
-    match bytes("get_shared_data", |data, size| unsafe { sys::proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &mut cas) }) {
+    match bytes("get_shared_data", |data, size| unsafe {
+        sys::proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &mut cas)
+    }) {
         Ok(value) => Ok(Some((value, cas))),
         Err(Fault { status: Fault::NOT_FOUND, .. }) => Ok(None),
         Err(fault) => Err(fault),

@@ -86,11 +86,7 @@ mod tests {
         let fields: Vec<_> = sample().iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
         assert_eq!(
             fields,
-            [
-                (b":path".to_vec(), b"/a".to_vec()),
-                (b"X-Empty".to_vec(), vec![]),
-                (b"x".to_vec(), vec![0xff, 0x00])
-            ]
+            [(b":path".to_vec(), b"/a".to_vec()), (b"X-Empty".to_vec(), vec![]), (b"x".to_vec(), vec![0xff, 0x00])]
         );
         assert_eq!(sample().get("x-empty"), Some(&b""[..]));
         assert_eq!(sample().get("absent"), None);

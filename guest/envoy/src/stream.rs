@@ -239,7 +239,15 @@ impl Stream {
     }
 
     /// A call of this delivery's was answered. The host acts for the root context here.
-    pub(crate) fn call_answered(&mut self, id: u32, lane: usize, token: u32, now: u64, has_headers: bool, calls: &mut Calls) {
+    pub(crate) fn call_answered(
+        &mut self,
+        id: u32,
+        lane: usize,
+        token: u32,
+        now: u64,
+        has_headers: bool,
+        calls: &mut Calls,
+    ) {
         if let State::Delivering(delivery) = &mut self.state {
             delivery.call_answered(id, lane, token, callout::of_call(has_headers), now, calls);
             self.finish_for(id, now);
@@ -250,10 +258,10 @@ impl Stream {
     /// were held.
     pub(crate) fn tick(&mut self, id: u32, now: u64, switched: bool, calls: &mut Calls) {
         match &mut self.state {
-            State::Reading(reading) => {
-                if !reading.begun && !switched && now.saturating_sub(reading.started) >= SWITCH_WAIT {
-                    self.refuse_for_switch(id);
-                }
+            State::Reading(reading)
+                if !reading.begun && !switched && now.saturating_sub(reading.started) >= SWITCH_WAIT =>
+            {
+                self.refuse_for_switch(id);
             }
             State::Delivering(delivery) => {
                 delivery.expire(id, now, calls);

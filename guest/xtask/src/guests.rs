@@ -22,10 +22,13 @@ struct Guest {
 enum Form {
     /// A component with what its WIT world says.
     Component,
+    /// A module as the linker leaves it.
+    Module,
 }
 
 const GUESTS: &[Guest] = &[
     Guest { package: "hookgate-component", file: "hookgate.wasm", form: Form::Component },
+    Guest { package: "hookgate-envoy", file: "hookgate-envoy.wasm", form: Form::Module },
     Guest { package: "hookgate-spin", file: "hookgate-spin.wasm", form: Form::Component },
     Guest { package: "hookgate-sample-app", file: "spin-sample-app.wasm", form: Form::Component },
 ];
@@ -60,6 +63,7 @@ impl Guest {
         let module = fs::read(module)?;
         match self.form {
             Form::Component => ComponentEncoder::default().validate(true).module(&module)?.encode(),
+            Form::Module => Ok(module),
         }
     }
 }
