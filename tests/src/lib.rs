@@ -1,5 +1,11 @@
 //! What the tests share: the example deliveries, servers to talk to, programs to run.
 
 mod built;
+pub mod client;
+mod delivery;
+pub mod hooked;
+pub mod spin;
+pub mod upstream;
 
 pub use built::{artifact, program, server};
+pub use delivery::{Delivery, hmac_sha256, item};
