@@ -47,7 +47,7 @@ macro_rules! same {
     )* };
 }
 
-same!(bool, u16, u32, u64, i64, f64, String, Vec<u8>, core::Gate);
+same!(bool, u16, u32, u64, i64, String, Vec<u8>, core::Gate);
 
 impl Convert<String> for &str {
     fn convert(self) -> String {
@@ -58,6 +58,13 @@ impl Convert<String> for &str {
 impl Convert<String> for Cow<'_, str> {
     fn convert(self) -> String {
         self.into_owned()
+    }
+}
+
+impl Convert<String> for core::JsonStr<'_> {
+    #[inline(never)]
+    fn convert(self) -> String {
+        self.text().into_owned()
     }
 }
 

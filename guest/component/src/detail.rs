@@ -90,5 +90,5 @@ records! {
         config_id, name, display_phone_number, project_id, external_customer_id, setup_link_id, is_coexistence,
     }
 
-    core::MetaChange<'_> => wit::MetaChange { entry_id, field, display_phone_number, value }
+    core::MetaChange<'_> => wit::MetaChange { field, value }
 }

@@ -38,7 +38,44 @@ impl core::fmt::Display for ParseError {
 
 impl core::error::Error for ParseError {}
 
-type Result<T> = core::result::Result<T, ParseError>;
+pub(crate) type Result<T> = core::result::Result<T, ParseError>;
+
+/// A string of the body as it is written there, or a number where a string was expected: nothing is copied before somebody
+/// asks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JsonStr<'a> {
+    raw: &'a str,
+    escaped: bool,
+}
+
+impl<'a> JsonStr<'a> {
+    /// The text, its escapes resolved.
+    #[inline(never)]
+    pub fn text(self) -> Text<'a> {
+        if self.escaped { Cow::Owned(unescape(self.raw)) } else { Cow::Borrowed(self.raw) }
+    }
+}
+
+impl<'a> From<&'a str> for JsonStr<'a> {
+    fn from(raw: &'a str) -> Self {
+        Self { raw, escaped: false }
+    }
+}
+
+impl serde::Serialize for JsonStr<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> core::result::Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text())
+    }
+}
+
+/// What comes next inside an object or array.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// There is no such thing here.
+    NotThere,
+    Element,
+    End,
+}
 
 /// A cursor over a JSON text.
 pub(crate) struct Reader<'a> {
@@ -73,54 +110,26 @@ impl<'a> Reader<'a> {
     /// Calls `member` with each key of the object that stands here, the reader at the key's value, which `member` must
     /// consume. Anything else than an object is skipped, and false returned.
     pub(crate) fn object(&mut self, mut member: impl FnMut(&mut Self, &str) -> Result<()>) -> Result<bool> {
-        if self.peek() != Some(b'{') {
-            return self.pass().map(|()| false);
-        }
-        self.descend()?;
-        if self.peek() == Some(b'}') {
-            self.ascend();
-            return Ok(true);
-        }
-        loop {
-            if self.peek() != Some(b'"') {
-                return self.fault();
-            }
-            let key = self.quoted()?;
-            self.expect(b':')?;
+        let mut more = self.enter(b'{', b'}')?;
+        let found = more != Next::NotThere;
+        while more == Next::Element {
+            let key = self.key()?;
             member(self, &key)?;
-            match self.peek() {
-                Some(b',') => self.advance(1),
-                Some(b'}') => {
-                    self.ascend();
-                    return Ok(true);
-                }
-                _ => return self.fault(),
-            }
+            more = self.behind_element(b'}')?;
         }
+        Ok(found)
     }
 
     /// Calls `element` at each element of the array that stands here, which `element` must consume. Anything else than an
     /// array is skipped, and false returned.
     pub(crate) fn array(&mut self, mut element: impl FnMut(&mut Self) -> Result<()>) -> Result<bool> {
-        if self.peek() != Some(b'[') {
-            return self.pass().map(|()| false);
-        }
-        self.descend()?;
-        if self.peek() == Some(b']') {
-            self.ascend();
-            return Ok(true);
-        }
-        loop {
+        let mut more = self.enter(b'[', b']')?;
+        let found = more != Next::NotThere;
+        while more == Next::Element {
             element(self)?;
-            match self.peek() {
-                Some(b',') => self.advance(1),
-                Some(b']') => {
-                    self.ascend();
-                    return Ok(true);
-                }
-                _ => return self.fault(),
-            }
+            more = self.behind_element(b']')?;
         }
+        Ok(found)
     }
 
     /// Whether a string stands here.
@@ -133,50 +142,64 @@ impl<'a> Reader<'a> {
         self.peek() == Some(b'{')
     }
 
-    /// The string that stands here.
-    pub(crate) fn string(&mut self) -> Result<Option<Text<'a>>> {
-        match self.peek() {
-            Some(b'"') => self.quoted().map(Some),
-            _ => self.pass().map(|()| None),
-        }
-    }
+    // What reads into a slot stays out of line: it is called for every field of every record, and the old value must go.
 
-    /// The string that stands here, or the number as it is written.
-    pub(crate) fn scalar(&mut self) -> Result<Option<Text<'a>>> {
-        match self.peek() {
-            Some(b'-' | b'0'..=b'9') => self.raw().map(|raw| Some(Cow::Borrowed(raw))),
-            _ => self.string(),
-        }
-    }
-
-    /// One scalar member of the object that stands here.
-    pub(crate) fn member(&mut self, name: &str) -> Result<Option<Text<'a>>> {
-        let mut value = None;
-        self.object(|reader, key| {
-            if key == name {
-                value = reader.scalar()?;
-                return Ok(());
+    /// Puts the string that stands here into `slot`.
+    #[inline(never)]
+    pub(crate) fn string(&mut self, slot: &mut Option<JsonStr<'a>>) -> Result<()> {
+        *slot = match self.peek() {
+            Some(b'"') => {
+                let (raw, escaped) = self.quoted_raw()?;
+                Some(JsonStr { raw, escaped })
             }
-            reader.pass()
-        })?;
-        Ok(value)
+            _ => {
+                self.pass()?;
+                None
+            }
+        };
+        Ok(())
     }
 
-    /// The boolean that stands here.
-    pub(crate) fn boolean(&mut self) -> Result<Option<bool>> {
-        Ok(match self.raw()? {
+    /// Puts the string that stands here into `slot`, or the number as it is written.
+    #[inline(never)]
+    pub(crate) fn scalar(&mut self, slot: &mut Option<JsonStr<'a>>) -> Result<()> {
+        match self.peek() {
+            Some(b'-' | b'0'..=b'9') => *slot = Some(JsonStr { raw: self.raw()?, escaped: false }),
+            _ => self.string(slot)?,
+        }
+        Ok(())
+    }
+
+    /// Puts one scalar member of the object that stands here into `slot`.
+    #[inline(never)]
+    pub(crate) fn member(&mut self, name: &str, slot: &mut Option<JsonStr<'a>>) -> Result<()> {
+        *slot = None;
+        self.object(|reader, key| if key == name { reader.scalar(slot) } else { reader.pass() })?;
+        Ok(())
+    }
+
+    /// Puts the boolean that stands here into `slot`.
+    #[inline(never)]
+    pub(crate) fn boolean(&mut self, slot: &mut Option<bool>) -> Result<()> {
+        *slot = match self.raw()? {
             "true" => Some(true),
             "false" => Some(false),
             _ => None,
-        })
+        };
+        Ok(())
     }
 
-    /// The number that stands here, or that the string which stands here spells.
-    pub(crate) fn number<T: core::str::FromStr>(&mut self) -> Result<Option<T>> {
-        Ok(self.scalar()?.and_then(|text| text.parse().ok()))
+    /// Puts the number that stands here into `slot`, or the one that the string which stands here spells.
+    #[inline(never)]
+    pub(crate) fn number<T: core::str::FromStr>(&mut self, slot: &mut Option<T>) -> Result<()> {
+        let mut text = None;
+        self.scalar(&mut text)?;
+        *slot = text.and_then(|text| text.raw.parse().ok());
+        Ok(())
     }
 
     /// Passes over the value that stands here and says where in the body it stood.
+    #[inline(never)]
     pub(crate) fn skip(&mut self) -> Result<Span> {
         self.spanned(Self::pass).map(|((), span)| span)
     }
@@ -197,7 +220,9 @@ impl<'a> Reader<'a> {
         Ok(self.text.get(start..self.at).unwrap_or_default())
     }
 
-    fn pass(&mut self) -> Result<()> {
+    /// Passes over the value that stands here.
+    #[inline(never)]
+    pub(crate) fn pass(&mut self) -> Result<()> {
         match self.peek() {
             Some(b'"') => self.quoted_raw().map(drop),
             Some(b'{') => self.object(|reader, _| reader.pass()).map(drop),
@@ -236,12 +261,51 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn expect(&mut self, byte: u8) -> Result<()> {
-        if self.peek() != Some(byte) {
+    // What follows up to `pass` is called from every reader of every record: kept out of line, or the guests double in size.
+
+    /// Goes inside the object or array that stands here, or past anything else.
+    #[inline(never)]
+    fn enter(&mut self, open: u8, close: u8) -> Result<Next> {
+        if self.peek() != Some(open) {
+            self.pass()?;
+            return Ok(Next::NotThere);
+        }
+        self.descend()?;
+        if self.peek() == Some(close) {
+            self.ascend();
+            return Ok(Next::End);
+        }
+        Ok(Next::Element)
+    }
+
+    /// The key that stands here, and past its colon.
+    #[inline(never)]
+    fn key(&mut self) -> Result<Text<'a>> {
+        if self.peek() != Some(b'"') {
+            return self.fault();
+        }
+        let key = self.quoted()?;
+        if self.peek() != Some(b':') {
             return self.fault();
         }
         self.advance(1);
-        Ok(())
+        Ok(key)
+    }
+
+    /// Past the comma behind an element, or out of the object or array.
+    #[inline(never)]
+    fn behind_element(&mut self, close: u8) -> Result<Next> {
+        match self.peek() {
+            Some(b',') => {
+                self.advance(1);
+                Ok(Next::Element)
+            }
+            Some(byte) if byte == close => {
+                self.ascend();
+                Ok(Next::End)
+            }
+            _ => self.fault(),
+        }
     }
 
     fn descend(&mut self) -> Result<()> {
@@ -297,12 +361,14 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    #[inline(never)]
     fn quoted(&mut self) -> Result<Text<'a>> {
         let (raw, escaped) = self.quoted_raw()?;
-        Ok(if escaped { Cow::Owned(unescape(raw)) } else { Cow::Borrowed(raw) })
+        Ok(JsonStr { raw, escaped }.text())
     }
 
     /// What stands between the quotes, and whether there is an escape in it.
+    #[inline(never)]
     fn quoted_raw(&mut self) -> Result<(&'a str, bool)> {
         self.advance(1);
         let start = self.at;
@@ -338,6 +404,7 @@ fn plain_run(bytes: &[u8]) -> usize {
 }
 
 /// Resolves the escapes of a string that was checked. Half a surrogate pair becomes U+FFFD.
+#[cold]
 fn unescape(raw: &str) -> String {
     let mut text = String::with_capacity(raw.len());
     let mut rest = raw;
@@ -395,7 +462,9 @@ mod tests {
     }
 
     fn string(text: &str) -> Option<String> {
-        Reader::new(text.as_bytes()).unwrap().string().unwrap().map(Cow::into_owned)
+        let mut slot = None;
+        Reader::new(text.as_bytes()).unwrap().string(&mut slot).unwrap();
+        slot.map(|found| found.text().into_owned())
     }
 
     #[test]
@@ -459,7 +528,9 @@ mod tests {
         let mut reader = Reader::new(br#"{"a":[1,{"b":2}],"c":"d"}"#).unwrap();
         let mut seen = Vec::new();
         let found = reader.object(|reader, key| {
-            seen.push((key.to_string(), reader.string()?.map(Cow::into_owned)));
+            let mut slot = None;
+            reader.string(&mut slot)?;
+            seen.push((key.to_string(), slot.map(|found| found.text().into_owned())));
             Ok(())
         });
         assert_eq!(found, Ok(true));

@@ -42,8 +42,8 @@ pub use compose::{BodyOut, Dispatch, Message};
 pub use decide::{Admission, Decision, Deliver, Intake, Proof, Refusal, Request, Route};
 pub use event::{Batch, Contradiction, Delivery, Event, Kind, NameOrigin, Span};
 pub use gate::{Dedupe, Gate, Limits, Secret, Source, Target};
-pub use json::ParseError;
 pub use http::{Head, Header, HeaderOut, Response};
+pub use json::{JsonStr, ParseError};
 #[cfg(feature = "schema")]
 pub use policy::schema as policy_schema;
 pub use policy::{BodyForm, PolicyError, Scheme};

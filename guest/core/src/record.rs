@@ -2,70 +2,81 @@
 
 use alloc::vec::Vec;
 
-use crate::event::{Span, Text};
-use crate::json::{ParseError, Reader};
+use crate::event::Span;
+use crate::json::{JsonStr, Reader, Result};
 
 /// The most elements that are read of a list inside an event.
 const MAX_ELEMENTS: usize = 1000;
 
-/// A value that is read where a reader stands.
-pub(crate) trait Read<'a>: Sized {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, ParseError>;
+/// A slot that takes the value at which a reader stands, and forgets what it held before.
+pub(crate) trait Read<'a> {
+    fn read(&mut self, reader: &mut Reader<'a>) -> Result<()>;
 }
 
-impl<'a> Read<'a> for Option<Text<'a>> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, ParseError> {
-        reader.scalar()
+/// The value at which a reader stands.
+pub(crate) fn read<'a, T: Read<'a> + Default>(reader: &mut Reader<'a>) -> Result<T> {
+    let mut value = T::default();
+    value.read(reader)?;
+    Ok(value)
+}
+
+impl<'a> Read<'a> for Option<JsonStr<'a>> {
+    fn read(&mut self, reader: &mut Reader<'a>) -> Result<()> {
+        reader.scalar(self)
     }
 }
 
 impl<'a> Read<'a> for Option<bool> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, ParseError> {
-        reader.boolean()
+    fn read(&mut self, reader: &mut Reader<'a>) -> Result<()> {
+        reader.boolean(self)
     }
 }
 
 impl<'a> Read<'a> for Option<Span> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, ParseError> {
-        reader.skip().map(Some)
+    fn read(&mut self, reader: &mut Reader<'a>) -> Result<()> {
+        *self = Some(reader.skip()?);
+        Ok(())
     }
 }
 
 macro_rules! numbers {
     ($($number:ty),*) => {$(
         impl<'a> Read<'a> for Option<$number> {
-            fn read(reader: &mut Reader<'a>) -> Result<Self, ParseError> {
-                reader.number()
+            fn read(&mut self, reader: &mut Reader<'a>) -> Result<()> {
+                reader.number(self)
             }
         }
     )*};
 }
 
-numbers!(u32, u64, i64, f64);
+numbers!(u64, i64);
 
-impl<'a, T: Read<'a>> Read<'a> for Vec<T> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, ParseError> {
-        let mut elements = Self::new();
+impl<'a, T: Read<'a> + Default> Read<'a> for Vec<T> {
+    fn read(&mut self, reader: &mut Reader<'a>) -> Result<()> {
+        self.clear();
         reader.array(|reader| {
-            if elements.len() >= MAX_ELEMENTS {
-                return reader.skip().map(drop);
+            if self.len() >= MAX_ELEMENTS {
+                return reader.pass();
             }
-            elements.push(T::read(reader)?);
+            self.push(read(reader)?);
             Ok(())
         })?;
-        Ok(elements)
+        Ok(())
     }
 }
 
 /// Declares a struct whose fields are read from the keys named behind them, by a function where one is named; a field without
 /// a key is filled in elsewhere.
 macro_rules! record {
-    (@read $reader:ident) => { $crate::record::Read::read($reader)? };
-    (@read $reader:ident $with:ident) => { $with($reader)? };
+    (@read $slot:expr, $reader:ident) => { $crate::record::Read::read(&mut $slot, $reader) };
+    (@read $slot:expr, $reader:ident $with:ident) => { $with($reader, &mut $slot) };
     (
         $(#[$attribute:meta])*
         $visibility:vis struct $name:ident<'a> {
-            $($(#[$field_attribute:meta])* $field_visibility:vis $field:ident: $type:ty $(= $key:literal $(with $with:ident)?)?,)*
+            $(
+                $(#[$field_attribute:meta])*
+                $field_visibility:vis $field:ident: $type:ty $(= $key:literal $(| $other_key:literal)* $(with $with:ident)?)?,
+            )*
         }
     ) => {
         $(#[$attribute])*
@@ -75,32 +86,32 @@ macro_rules! record {
         }
 
         impl<'a> $name<'a> {
-            #[allow(unused_variables, clippy::needless_pass_by_ref_mut)]
-            fn member(
+            /// Takes what stands under `key`.
+            pub(crate) fn member(
                 &mut self,
                 reader: &mut $crate::json::Reader<'a>,
                 key: &str,
-            ) -> Result<(), $crate::json::ParseError> {
+            ) -> $crate::json::Result<()> {
                 match key {
-                    $($($key => self.$field = $crate::record::record!(@read reader $($with)?),)?)*
-                    _ => drop(reader.skip()?),
+                    $($($key $(| $other_key)* => $crate::record::record!(@read self.$field, reader $($with)?),)?)*
+                    _ => reader.pass(),
                 }
-                Ok(())
             }
         }
 
         impl<'a> $crate::record::Read<'a> for $name<'a> {
-            fn read(reader: &mut $crate::json::Reader<'a>) -> Result<Self, $crate::json::ParseError> {
-                let mut record = Self::default();
-                reader.object(|reader, key| record.member(reader, key))?;
-                Ok(record)
+            fn read(&mut self, reader: &mut $crate::json::Reader<'a>) -> $crate::json::Result<()> {
+                *self = Self::default();
+                reader.object(|reader, key| self.member(reader, key)).map(drop)
             }
         }
 
         impl<'a> $crate::record::Read<'a> for Option<$name<'a>> {
-            fn read(reader: &mut $crate::json::Reader<'a>) -> Result<Self, $crate::json::ParseError> {
+            fn read(&mut self, reader: &mut $crate::json::Reader<'a>) -> $crate::json::Result<()> {
                 let mut record = $name::default();
-                Ok(reader.object(|reader, key| record.member(reader, key))?.then_some(record))
+                let found = reader.object(|reader, key| record.member(reader, key))?;
+                *self = found.then_some(record);
+                Ok(())
             }
         }
     };

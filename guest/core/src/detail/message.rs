@@ -4,49 +4,49 @@ use alloc::vec::Vec;
 
 use serde::Serialize;
 
-use crate::event::{Span, Text};
-use crate::json::{ParseError, Reader};
+use crate::event::Span;
+use crate::json::{JsonStr, Reader, Result};
 use crate::parse::transcript;
-use crate::record::{Read, record};
+use crate::record::{self, Read, record};
 
 /// A message.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Message<'a> {
     /// WhatsApp's message id.
-    pub id: Option<Text<'a>>,
+    pub id: Option<JsonStr<'a>>,
     /// Unix seconds in v2, ISO 8601 in v1.
-    pub timestamp: Option<Text<'a>>,
+    pub timestamp: Option<JsonStr<'a>>,
     /// Digits, sometimes with a `+`.
-    pub from: Option<Text<'a>>,
+    pub from: Option<JsonStr<'a>>,
     /// Digits, sometimes with a `+`.
-    pub to: Option<Text<'a>>,
+    pub to: Option<JsonStr<'a>>,
     /// The business-scoped user id.
-    pub from_user_id: Option<Text<'a>>,
+    pub from_user_id: Option<JsonStr<'a>>,
     /// Includes the `@`.
-    pub username: Option<Text<'a>>,
+    pub username: Option<JsonStr<'a>>,
     /// The group that it was sent in.
-    pub group_id: Option<Text<'a>>,
+    pub group_id: Option<JsonStr<'a>>,
     /// The id of the message that this one answers.
-    pub context_id: Option<Text<'a>>,
+    pub context_id: Option<JsonStr<'a>>,
     /// Click-to-WhatsApp advertisement data: the raw JSON.
     #[serde(skip)]
     pub referral: Option<Span>,
     /// `inbound` or `outbound`.
-    pub direction: Option<Text<'a>>,
+    pub direction: Option<JsonStr<'a>>,
     /// `received`, `sent`, `delivered`, `read` or `failed`.
-    pub status: Option<Text<'a>>,
+    pub status: Option<JsonStr<'a>>,
     /// `pending`, `completed` …
-    pub processing_status: Option<Text<'a>>,
+    pub processing_status: Option<JsonStr<'a>>,
     /// `cloud_api`, `business_app` or `history_sync`.
-    pub origin: Option<Text<'a>>,
+    pub origin: Option<JsonStr<'a>>,
     /// Whether there is a media file.
     pub has_media: Option<bool>,
     /// Kapso's rendering of any message as text.
-    pub rendered: Option<Text<'a>>,
+    pub rendered: Option<JsonStr<'a>>,
     /// What was said in a voice note.
-    pub transcript: Option<Text<'a>>,
+    pub transcript: Option<JsonStr<'a>>,
     /// Kapso's stored copy: readable without credentials, so treat it as a secret.
-    pub media_url: Option<Text<'a>>,
+    pub media_url: Option<JsonStr<'a>>,
     /// The content by type.
     pub content: Content<'a>,
     /// The history so far, oldest first.
@@ -62,7 +62,7 @@ pub struct Message<'a> {
 #[serde(rename_all = "snake_case")]
 pub enum Content<'a> {
     /// Text.
-    Text(Text<'a>),
+    Text(JsonStr<'a>),
     /// An image.
     Image(Media<'a>),
     /// A video.
@@ -96,7 +96,7 @@ pub enum Content<'a> {
     /// WhatsApp could not show the message.
     Unsupported,
     /// A type that this version does not know, by name.
-    Other(Option<Text<'a>>),
+    Other(Option<JsonStr<'a>>),
 }
 
 impl Default for Content<'_> {
@@ -109,19 +109,19 @@ record! {
     /// A media file.
     pub struct Media<'a> {
         /// Meta's id.
-        pub id: Option<Text<'a>> = "id",
+        pub id: Option<JsonStr<'a>> = "id",
         /// The media type.
-        pub mime_type: Option<Text<'a>> = "mime_type",
+        pub mime_type: Option<JsonStr<'a>> = "mime_type",
         /// Base64 of the digest.
-        pub sha256: Option<Text<'a>> = "sha256",
+        pub sha256: Option<JsonStr<'a>> = "sha256",
         /// Meta's URL.
-        pub url: Option<Text<'a>> = "url",
+        pub url: Option<JsonStr<'a>> = "url",
         /// Kapso's stored copy.
-        pub link: Option<Text<'a>> = "link",
+        pub link: Option<JsonStr<'a>> = "link",
         /// The caption.
-        pub caption: Option<Text<'a>> = "caption",
+        pub caption: Option<JsonStr<'a>> = "caption",
         /// The file's name.
-        pub filename: Option<Text<'a>> = "filename",
+        pub filename: Option<JsonStr<'a>> = "filename",
         /// A voice note.
         pub voice: Option<bool> = "voice",
         /// An animated sticker.
@@ -132,16 +132,16 @@ record! {
 record! {
     /// A place.
     pub struct Location<'a> {
-        /// Degrees north.
-        pub latitude: Option<f64> = "latitude",
-        /// Degrees east.
-        pub longitude: Option<f64> = "longitude",
+        /// Degrees north, as written.
+        pub latitude: Option<JsonStr<'a>> = "latitude",
+        /// Degrees east, as written.
+        pub longitude: Option<JsonStr<'a>> = "longitude",
         /// The place's name.
-        pub name: Option<Text<'a>> = "name",
+        pub name: Option<JsonStr<'a>> = "name",
         /// The place's address.
-        pub address: Option<Text<'a>> = "address",
+        pub address: Option<JsonStr<'a>> = "address",
         /// The place's page.
-        pub url: Option<Text<'a>> = "url",
+        pub url: Option<JsonStr<'a>> = "url",
     }
 }
 
@@ -149,7 +149,7 @@ record! {
     /// A shared contact.
     pub struct ContactCard<'a> {
         /// The formatted name.
-        pub name: Option<Text<'a>> = "name" with contact_name,
+        pub name: Option<JsonStr<'a>> = "name" with contact_name,
         /// The contact's numbers.
         pub phones: Vec<ContactPhone<'a>> = "phones",
     }
@@ -159,11 +159,11 @@ record! {
     /// A contact's number.
     pub struct ContactPhone<'a> {
         /// The number as written.
-        pub phone: Option<Text<'a>> = "phone",
+        pub phone: Option<JsonStr<'a>> = "phone",
         /// The WhatsApp id.
-        pub wa_id: Option<Text<'a>> = "wa_id",
+        pub wa_id: Option<JsonStr<'a>> = "wa_id",
         /// `HOME`, `WORK` …
-        pub r#type: Option<Text<'a>> = "type",
+        pub r#type: Option<JsonStr<'a>> = "type",
     }
 }
 
@@ -171,11 +171,11 @@ record! {
     /// A button or list row that was chosen.
     pub struct Reply<'a> {
         /// Its id.
-        pub id: Option<Text<'a>> = "id",
+        pub id: Option<JsonStr<'a>> = "id",
         /// Its title.
-        pub title: Option<Text<'a>> = "title",
+        pub title: Option<JsonStr<'a>> = "title",
         /// Its description.
-        pub description: Option<Text<'a>> = "description",
+        pub description: Option<JsonStr<'a>> = "description",
     }
 }
 
@@ -183,11 +183,11 @@ record! {
     /// A completed WhatsApp Flow.
     pub struct FlowReply<'a> {
         /// `flow`.
-        pub name: Option<Text<'a>> = "name",
+        pub name: Option<JsonStr<'a>> = "name",
         /// What WhatsApp shows.
-        pub body: Option<Text<'a>> = "body",
+        pub body: Option<JsonStr<'a>> = "body",
         /// The answers: JSON inside a string.
-        pub response_json: Option<Text<'a>> = "response_json",
+        pub response_json: Option<JsonStr<'a>> = "response_json",
     }
 }
 
@@ -195,9 +195,9 @@ record! {
     /// A template's quick reply.
     pub struct Button<'a> {
         /// What the business put behind it.
-        pub payload: Option<Text<'a>> = "payload",
+        pub payload: Option<JsonStr<'a>> = "payload",
         /// What stands on it.
-        pub text: Option<Text<'a>> = "text",
+        pub text: Option<JsonStr<'a>> = "text",
     }
 }
 
@@ -205,9 +205,9 @@ record! {
     /// A reaction.
     pub struct Reaction<'a> {
         /// The message reacted to.
-        pub message_id: Option<Text<'a>> = "message_id",
+        pub message_id: Option<JsonStr<'a>> = "message_id",
         /// None or empty: the reaction was taken back.
-        pub emoji: Option<Text<'a>> = "emoji",
+        pub emoji: Option<JsonStr<'a>> = "emoji",
     }
 }
 
@@ -215,9 +215,9 @@ record! {
     /// A catalogue order.
     pub struct Order<'a> {
         /// The catalogue.
-        pub catalog_id: Option<Text<'a>> = "catalog_id",
+        pub catalog_id: Option<JsonStr<'a>> = "catalog_id",
         /// The customer's note.
-        pub text: Option<Text<'a>> = "text",
+        pub text: Option<JsonStr<'a>> = "text",
         /// What is ordered.
         pub items: Vec<OrderItem<'a>> = "product_items",
     }
@@ -227,13 +227,13 @@ record! {
     /// One line of an order.
     pub struct OrderItem<'a> {
         /// The product.
-        pub product_retailer_id: Option<Text<'a>> = "product_retailer_id",
+        pub product_retailer_id: Option<JsonStr<'a>> = "product_retailer_id",
         /// As text, since bodies carry numbers and strings alike.
-        pub quantity: Option<Text<'a>> = "quantity",
+        pub quantity: Option<JsonStr<'a>> = "quantity",
         /// As text, in the currency's main unit.
-        pub item_price: Option<Text<'a>> = "item_price",
+        pub item_price: Option<JsonStr<'a>> = "item_price",
         /// ISO 4217.
-        pub currency: Option<Text<'a>> = "currency",
+        pub currency: Option<JsonStr<'a>> = "currency",
     }
 }
 
@@ -241,9 +241,9 @@ record! {
     /// A template.
     pub struct Template<'a> {
         /// Its name.
-        pub name: Option<Text<'a>> = "name",
+        pub name: Option<JsonStr<'a>> = "name",
         /// Its language's code.
-        pub language: Option<Text<'a>> = "language" with language_code,
+        pub language: Option<JsonStr<'a>> = "language" with language_code,
     }
 }
 
@@ -251,11 +251,11 @@ record! {
     /// WhatsApp's own notice.
     pub struct SystemMessage<'a> {
         /// The notice.
-        pub body: Option<Text<'a>> = "body",
+        pub body: Option<JsonStr<'a>> = "body",
         /// The new WhatsApp id.
-        pub wa_id: Option<Text<'a>> = "wa_id",
+        pub wa_id: Option<JsonStr<'a>> = "wa_id",
         /// `user_changed_number` …
-        pub r#type: Option<Text<'a>> = "type",
+        pub r#type: Option<JsonStr<'a>> = "type",
     }
 }
 
@@ -265,11 +265,11 @@ record! {
         /// Meta's code.
         pub code: Option<i64> = "code",
         /// In a few words.
-        pub title: Option<Text<'a>> = "title",
+        pub title: Option<JsonStr<'a>> = "title",
         /// In a sentence.
-        pub message: Option<Text<'a>> = "message",
+        pub message: Option<JsonStr<'a>> = "message",
         /// In more sentences.
-        pub details: Option<Text<'a>> = "error_data" with error_details,
+        pub details: Option<JsonStr<'a>> = "error_data" with error_details,
     }
 }
 
@@ -277,13 +277,13 @@ record! {
     /// One step in a message's life.
     pub struct Status<'a> {
         /// WhatsApp's message id.
-        pub id: Option<Text<'a>> = "id",
+        pub id: Option<JsonStr<'a>> = "id",
         /// `sent`, `delivered`, `read`, `failed`, `played`.
-        pub status: Option<Text<'a>> = "status",
+        pub status: Option<JsonStr<'a>> = "status",
         /// Unix seconds.
-        pub timestamp: Option<Text<'a>> = "timestamp",
+        pub timestamp: Option<JsonStr<'a>> = "timestamp",
         /// Whom it was sent to.
-        pub recipient_id: Option<Text<'a>> = "recipient_id",
+        pub recipient_id: Option<JsonStr<'a>> = "recipient_id",
         /// Why it failed.
         pub errors: Vec<MessageError<'a>> = "errors",
     }
@@ -293,51 +293,51 @@ record! {
     /// A conversation.
     pub struct Conversation<'a> {
         /// Rotates when a session ends, so it is no key for a contact.
-        pub id: Option<Text<'a>> = "id",
+        pub id: Option<JsonStr<'a>> = "id",
         /// As written; compare digits only.
-        pub phone_number: Option<Text<'a>> = "phone_number",
+        pub phone_number: Option<JsonStr<'a>> = "phone_number",
         /// `active` or `ended`.
-        pub status: Option<Text<'a>> = "status",
+        pub status: Option<JsonStr<'a>> = "status",
         /// The contact's name.
-        pub contact_name: Option<Text<'a>> = "contact_name",
+        pub contact_name: Option<JsonStr<'a>> = "contact_name",
         /// Includes the `@`.
-        pub username: Option<Text<'a>> = "username",
+        pub username: Option<JsonStr<'a>> = "username",
         /// The business-scoped user id.
-        pub business_scoped_user_id: Option<Text<'a>> = "business_scoped_user_id",
+        pub business_scoped_user_id: Option<JsonStr<'a>> = "business_scoped_user_id",
         /// ISO 8601.
-        pub last_active_at: Option<Text<'a>> = "last_active_at",
+        pub last_active_at: Option<JsonStr<'a>> = "last_active_at",
         /// ISO 8601.
-        pub created_at: Option<Text<'a>> = "created_at",
+        pub created_at: Option<JsonStr<'a>> = "created_at",
         /// ISO 8601.
-        pub updated_at: Option<Text<'a>> = "updated_at",
+        pub updated_at: Option<JsonStr<'a>> = "updated_at",
     }
 }
 
 record! {
     /// A message as bodies have it.
     struct Raw<'a> {
-        id: Option<Text<'a>> = "id",
-        whatsapp_message_id: Option<Text<'a>> = "whatsapp_message_id",
-        timestamp: Option<Text<'a>> = "timestamp",
-        created_at: Option<Text<'a>> = "created_at",
-        r#type: Option<Text<'a>> = "type",
-        message_type: Option<Text<'a>> = "message_type",
-        from: Option<Text<'a>> = "from",
-        to: Option<Text<'a>> = "to",
-        from_user_id: Option<Text<'a>> = "from_user_id",
-        username: Option<Text<'a>> = "username",
-        group_id: Option<Text<'a>> = "group_id",
-        context_id: Option<Text<'a>> = "context" with context_id,
+        id: Option<JsonStr<'a>> = "id",
+        whatsapp_message_id: Option<JsonStr<'a>> = "whatsapp_message_id",
+        timestamp: Option<JsonStr<'a>> = "timestamp",
+        created_at: Option<JsonStr<'a>> = "created_at",
+        r#type: Option<JsonStr<'a>> = "type",
+        message_type: Option<JsonStr<'a>> = "message_type",
+        from: Option<JsonStr<'a>> = "from",
+        to: Option<JsonStr<'a>> = "to",
+        from_user_id: Option<JsonStr<'a>> = "from_user_id",
+        username: Option<JsonStr<'a>> = "username",
+        group_id: Option<JsonStr<'a>> = "group_id",
+        context_id: Option<JsonStr<'a>> = "context" with context_id,
         #[serde(skip)]
         referral: Option<Span> = "referral",
-        direction: Option<Text<'a>> = "direction",
-        status: Option<Text<'a>> = "status",
-        origin: Option<Text<'a>> = "origin",
-        content: Option<Text<'a>> = "content",
+        direction: Option<JsonStr<'a>> = "direction",
+        status: Option<JsonStr<'a>> = "status",
+        origin: Option<JsonStr<'a>> = "origin",
+        content: Option<JsonStr<'a>> = "content",
         errors: Vec<MessageError<'a>> = "errors",
         error: Option<MessageError<'a>> = "error",
         kapso: Kapso<'a> = "kapso",
-        text: Option<Text<'a>> = "text" with text_body,
+        text: Option<JsonStr<'a>> = "text" with text_body,
         image: Media<'a> = "image",
         video: Media<'a> = "video",
         audio: Media<'a> = "audio",
@@ -356,14 +356,14 @@ record! {
 
 record! {
     struct Kapso<'a> {
-        direction: Option<Text<'a>> = "direction",
-        status: Option<Text<'a>> = "status",
-        processing_status: Option<Text<'a>> = "processing_status",
-        origin: Option<Text<'a>> = "origin",
+        direction: Option<JsonStr<'a>> = "direction",
+        status: Option<JsonStr<'a>> = "status",
+        processing_status: Option<JsonStr<'a>> = "processing_status",
+        origin: Option<JsonStr<'a>> = "origin",
         has_media: Option<bool> = "has_media",
-        content: Option<Text<'a>> = "content",
-        transcript: Option<Text<'a>> = "transcript" with transcript,
-        media_url: Option<Text<'a>> = "media_url",
+        content: Option<JsonStr<'a>> = "content",
+        transcript: Option<JsonStr<'a>> = "transcript" with transcript,
+        media_url: Option<JsonStr<'a>> = "media_url",
         statuses: Vec<Status<'a>> = "statuses",
     }
 }
@@ -376,37 +376,46 @@ record! {
     }
 }
 
-type Member<'a> = Result<Option<Text<'a>>, ParseError>;
-
-fn text_body<'a>(reader: &mut Reader<'a>) -> Member<'a> {
-    reader.member("body")
+type Slot<'s, 'a> = &'s mut Option<JsonStr<'a>>;
+fn text_body<'a>(reader: &mut Reader<'a>, slot: Slot<'_, 'a>) -> Result<()> {
+    reader.member("body", slot)
 }
 
-fn context_id<'a>(reader: &mut Reader<'a>) -> Member<'a> {
-    reader.member("id")
+fn context_id<'a>(reader: &mut Reader<'a>, slot: Slot<'_, 'a>) -> Result<()> {
+    reader.member("id", slot)
 }
 
-fn language_code<'a>(reader: &mut Reader<'a>) -> Member<'a> {
-    reader.member("code")
+fn language_code<'a>(reader: &mut Reader<'a>, slot: Slot<'_, 'a>) -> Result<()> {
+    reader.member("code", slot)
 }
 
-fn contact_name<'a>(reader: &mut Reader<'a>) -> Member<'a> {
-    reader.member("formatted_name")
+fn contact_name<'a>(reader: &mut Reader<'a>, slot: Slot<'_, 'a>) -> Result<()> {
+    reader.member("formatted_name", slot)
 }
 
-fn error_details<'a>(reader: &mut Reader<'a>) -> Member<'a> {
-    reader.member("details")
-}
-
-impl<'a> Read<'a> for Message<'a> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, ParseError> {
-        Raw::read(reader).map(Self::from)
-    }
+fn error_details<'a>(reader: &mut Reader<'a>, slot: Slot<'_, 'a>) -> Result<()> {
+    reader.member("details", slot)
 }
 
 impl<'a> Read<'a> for Option<Message<'a>> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, ParseError> {
-        Ok(Option::<Raw<'a>>::read(reader)?.map(Message::from))
+    fn read(&mut self, reader: &mut Reader<'a>) -> Result<()> {
+        *self = record::read::<Option<Raw<'a>>>(reader)?.map(Message::from);
+        Ok(())
+    }
+}
+
+impl Message<'_> {
+    /// A message of a Meta forward's `messages`, in Kapso's words.
+    pub(super) fn received(&mut self) {
+        self.direction = Some("inbound".into());
+        self.status = Some("received".into());
+    }
+
+    /// A message of a Meta forward's `message_echoes`, in Kapso's words.
+    pub(super) fn echoed(&mut self) {
+        self.direction = Some("outbound".into());
+        self.status = Some("sent".into());
+        self.origin = Some("business_app".into());
     }
 }
 
@@ -416,21 +425,21 @@ impl<'a> From<Raw<'a>> for Message<'a> {
         let mut errors = core::mem::take(&mut raw.errors);
         errors.extend(raw.error.take());
         Self {
-            id: raw.whatsapp_message_id.take().or(raw.id.take()),
-            timestamp: raw.timestamp.take().or(raw.created_at.take()),
-            from: raw.from.take(),
-            to: raw.to.take(),
-            from_user_id: raw.from_user_id.take(),
-            username: raw.username.take(),
-            group_id: raw.group_id.take(),
-            context_id: raw.context_id.take(),
-            referral: raw.referral.take(),
-            direction: kapso.direction.or(raw.direction.take()),
-            status: kapso.status.or(raw.status.take()),
+            id: raw.whatsapp_message_id.or(raw.id),
+            timestamp: raw.timestamp.or(raw.created_at),
+            from: raw.from,
+            to: raw.to,
+            from_user_id: raw.from_user_id,
+            username: raw.username,
+            group_id: raw.group_id,
+            context_id: raw.context_id,
+            referral: raw.referral,
+            direction: kapso.direction.or(raw.direction),
+            status: kapso.status.or(raw.status),
             processing_status: kapso.processing_status,
-            origin: kapso.origin.or(raw.origin.take()),
+            origin: kapso.origin.or(raw.origin),
             has_media: kapso.has_media,
-            rendered: kapso.content.or_else(|| raw.content.clone()),
+            rendered: kapso.content.or(raw.content),
             transcript: kapso.transcript,
             media_url: kapso.media_url,
             content: raw.into_content(),
@@ -444,7 +453,7 @@ impl<'a> From<Raw<'a>> for Message<'a> {
 impl<'a> Raw<'a> {
     fn into_content(self) -> Content<'a> {
         let Some(r#type) = self.r#type.or(self.message_type) else { return Content::Other(None) };
-        match &*r#type {
+        match &*r#type.text() {
             "text" => Content::Text(self.text.or(self.content).unwrap_or_default()),
             "image" => Content::Image(self.image),
             "video" => Content::Video(self.video),

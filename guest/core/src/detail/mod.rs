@@ -17,9 +17,9 @@ pub use project::{
     ProjectEvent, Restriction, WorkflowEvent,
 };
 
-use crate::event::{Delivery, Event, Kind, Span, Text};
-use crate::json::{ParseError, Reader};
-use crate::record::{Read, record};
+use crate::event::{Delivery, Event, Kind, Span};
+use crate::json::{JsonStr, ParseError, Reader};
+use crate::record::{self, record};
 
 /// An event's own content, typed by family. Values keep Kapso's own text: times are not converted.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -63,12 +63,8 @@ pub struct Parsed<'a> {
 record! {
     /// A change of a Meta forward.
     pub struct MetaChange<'a> {
-        /// `entry[].id`.
-        pub entry_id: Option<Text<'a>>,
         /// `changes[].field`.
-        pub field: Option<Text<'a>> = "field",
-        /// `value.metadata.display_phone_number`.
-        pub display_phone_number: Option<Text<'a>>,
+        pub field: Option<JsonStr<'a>> = "field",
         /// The raw JSON of `value`.
         #[serde(skip)]
         pub value: Option<Span> = "value",
@@ -95,18 +91,16 @@ pub(crate) fn of_event<'a>(event: &Event<'a>, body: &'a [u8]) -> Result<Detail<'
 
 fn of_meta<'a>(event: &Event<'a>, reader: &mut Reader<'a>) -> Result<Detail<'a>, ParseError> {
     Ok(match (&event.direction, &event.message_type) {
-        (Some(_), None) => Detail::Status(Status::read(reader)?),
+        (Some(_), None) => Detail::Status(record::read(reader)?),
         (Some(_), Some(_)) => {
-            let mut message = Message::read(reader)?;
-            message.direction.clone_from(&event.direction);
-            message.status.clone_from(&event.status);
-            message.origin.clone_from(&event.origin);
+            let mut message = record::read::<Option<Message<'a>>>(reader)?.unwrap_or_default();
+            if event.origin.is_some() {
+                message.echoed();
+            } else {
+                message.received();
+            }
             Detail::Message(Box::new(message))
         }
-        _ => {
-            let mut change = MetaChange::read(reader)?;
-            change.entry_id.clone_from(&event.business_account_id);
-            Detail::MetaChange(change)
-        }
+        _ => Detail::MetaChange(record::read(reader)?),
     })
 }

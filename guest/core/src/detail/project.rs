@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::Detail;
 use super::message::{Conversation, Message};
-use crate::event::{Span, Text};
-use crate::json::{ParseError, Reader};
+use crate::event::Span;
+use crate::json::{JsonStr, Reader, Result};
 use crate::record::{Read, record};
 
 /// `whatsapp.conversation.*`.
@@ -19,28 +19,28 @@ pub struct ConversationEvent<'a> {
     /// The minutes without a message.
     pub inactive_minutes: Option<u32>,
     /// The message since when.
-    pub since_message_id: Option<Text<'a>>,
+    pub since_message_id: Option<JsonStr<'a>>,
 }
 
 record! {
     /// `whatsapp.contact.*`.
     pub struct ContactEvent<'a> {
         /// Kapso's id of the contact.
-        pub id: Option<Text<'a>> = "id",
+        pub id: Option<JsonStr<'a>> = "id",
         /// The Kapso customer.
-        pub customer_id: Option<Text<'a>> = "customer_id",
+        pub customer_id: Option<JsonStr<'a>> = "customer_id",
         /// The WhatsApp id.
-        pub wa_id: Option<Text<'a>> = "wa_id",
+        pub wa_id: Option<JsonStr<'a>> = "wa_id",
         /// The name that the contact chose.
-        pub profile_name: Option<Text<'a>> = "profile_name",
+        pub profile_name: Option<JsonStr<'a>> = "profile_name",
         /// The name that Kapso shows.
-        pub display_name: Option<Text<'a>> = "display_name",
+        pub display_name: Option<JsonStr<'a>> = "display_name",
         /// Includes the `@`.
-        pub username: Option<Text<'a>> = "username",
+        pub username: Option<JsonStr<'a>> = "username",
         /// The business-scoped user id.
-        pub business_scoped_user_id: Option<Text<'a>> = "business_scoped_user_id",
+        pub business_scoped_user_id: Option<JsonStr<'a>> = "business_scoped_user_id",
         /// What it was before.
-        pub previous_business_scoped_user_id: Option<Text<'a>>,
+        pub previous_business_scoped_user_id: Option<JsonStr<'a>>,
         /// `whatsapp.contact.marketing_preference_changed`.
         pub marketing: Option<MarketingPreference<'a>>,
     }
@@ -50,13 +50,13 @@ record! {
     /// A contact's wish. Unordered and at least once: apply only a `sequence` greater than the last.
     pub struct MarketingPreference<'a> {
         /// `stopped` or `resumed`.
-        pub status: Option<Text<'a>> = "status",
+        pub status: Option<JsonStr<'a>> = "status",
         /// None the first time.
-        pub previous_status: Option<Text<'a>> = "previous_status",
+        pub previous_status: Option<JsonStr<'a>> = "previous_status",
         /// In words.
-        pub detail: Option<Text<'a>> = "detail",
+        pub detail: Option<JsonStr<'a>> = "detail",
         /// Whole seconds.
-        pub occurred_at: Option<Text<'a>> = "occurred_at",
+        pub occurred_at: Option<JsonStr<'a>> = "occurred_at",
         /// Grows with every change.
         pub sequence: Option<u64> = "sequence",
     }
@@ -66,47 +66,47 @@ record! {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct PhoneNumberEvent<'a> {
     /// Stable per number and Meta event.
-    pub id: Option<Text<'a>>,
+    pub id: Option<JsonStr<'a>>,
     /// ISO 8601.
-    pub occurred_at: Option<Text<'a>>,
+    pub occurred_at: Option<JsonStr<'a>>,
     /// The Kapso project.
-    pub project_id: Option<Text<'a>>,
+    pub project_id: Option<JsonStr<'a>>,
     /// The customer's id in your system.
-    pub external_customer_id: Option<Text<'a>>,
+    pub external_customer_id: Option<JsonStr<'a>>,
     /// `dedicated` or `coexistence`.
-    pub connection_type: Option<Text<'a>>,
+    pub connection_type: Option<JsonStr<'a>>,
     /// Why it was disconnected.
-    pub disconnection_reason: Option<Text<'a>>,
+    pub disconnection_reason: Option<JsonStr<'a>>,
     /// Who did it.
-    pub initiated_by: Option<Text<'a>>,
+    pub initiated_by: Option<JsonStr<'a>>,
 }
 
 /// `whatsapp.account.*`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct AccountEvent<'a> {
     /// The event's id.
-    pub id: Option<Text<'a>>,
+    pub id: Option<JsonStr<'a>>,
     /// ISO 8601.
-    pub occurred_at: Option<Text<'a>>,
+    pub occurred_at: Option<JsonStr<'a>>,
     /// The Kapso project.
-    pub project_id: Option<Text<'a>>,
+    pub project_id: Option<JsonStr<'a>>,
     /// The numbers of the account.
-    pub phone_number_ids: Vec<Text<'a>>,
+    pub phone_number_ids: Vec<JsonStr<'a>>,
     /// What is restricted.
     pub restrictions: Vec<Restriction<'a>>,
     /// What was violated.
-    pub violation_type: Option<Text<'a>>,
+    pub violation_type: Option<JsonStr<'a>>,
     /// `DISABLE` or `REINSTATE`.
-    pub ban_state: Option<Text<'a>>,
+    pub ban_state: Option<JsonStr<'a>>,
 }
 
 record! {
     /// Something an account may not do.
     pub struct Restriction<'a> {
         /// Meta's name for it.
-        pub r#type: Option<Text<'a>> = "type",
+        pub r#type: Option<JsonStr<'a>> = "type",
         /// ISO 8601.
-        pub expires_at: Option<Text<'a>> = "expires_at",
+        pub expires_at: Option<JsonStr<'a>> = "expires_at",
     }
 }
 
@@ -114,38 +114,38 @@ record! {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct WorkflowEvent<'a> {
     /// The execution.
-    pub execution_id: Option<Text<'a>>,
+    pub execution_id: Option<JsonStr<'a>>,
     /// The workflow.
-    pub workflow_id: Option<Text<'a>>,
+    pub workflow_id: Option<JsonStr<'a>>,
     /// The Kapso project.
-    pub project_id: Option<Text<'a>>,
+    pub project_id: Option<JsonStr<'a>>,
     /// `handoff`, `failed` …
-    pub status: Option<Text<'a>>,
+    pub status: Option<JsonStr<'a>>,
     /// For support.
-    pub tracking_id: Option<Text<'a>>,
+    pub tracking_id: Option<JsonStr<'a>>,
     /// `whatsapp` …
-    pub channel: Option<Text<'a>>,
+    pub channel: Option<JsonStr<'a>>,
     /// ISO 8601.
-    pub occurred_at: Option<Text<'a>>,
+    pub occurred_at: Option<JsonStr<'a>>,
     /// Why a human is needed.
-    pub handoff_reason: Option<Text<'a>>,
+    pub handoff_reason: Option<JsonStr<'a>>,
     /// `agent_tool` or `action_step`.
-    pub handoff_source: Option<Text<'a>>,
+    pub handoff_source: Option<JsonStr<'a>>,
     /// What went wrong.
-    pub error_message: Option<Text<'a>>,
+    pub error_message: Option<JsonStr<'a>>,
 }
 
 /// `project.event`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ProjectEvent<'a> {
     /// The event's id.
-    pub id: Option<Text<'a>>,
+    pub id: Option<JsonStr<'a>>,
     /// The customer's own name for what happened.
-    pub name: Option<Text<'a>>,
+    pub name: Option<JsonStr<'a>>,
     /// The Kapso project.
-    pub project_id: Option<Text<'a>>,
+    pub project_id: Option<JsonStr<'a>>,
     /// ISO 8601.
-    pub occurred_at: Option<Text<'a>>,
+    pub occurred_at: Option<JsonStr<'a>>,
     /// The raw JSON.
     #[serde(skip)]
     pub properties: Option<Span>,
@@ -155,23 +155,23 @@ pub struct ProjectEvent<'a> {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct AgentRun<'a> {
     /// The event's id; the execution's for the older agents.
-    pub id: Option<Text<'a>>,
+    pub id: Option<JsonStr<'a>>,
     /// The run.
-    pub run_id: Option<Text<'a>>,
+    pub run_id: Option<JsonStr<'a>>,
     /// The session.
-    pub session_id: Option<Text<'a>>,
+    pub session_id: Option<JsonStr<'a>>,
     /// The agent's name or id.
-    pub agent: Option<Text<'a>>,
+    pub agent: Option<JsonStr<'a>>,
     /// `completed`, `failed` …
-    pub status: Option<Text<'a>>,
+    pub status: Option<JsonStr<'a>>,
     /// `run_failed` or `run_cancelled`.
-    pub error_code: Option<Text<'a>>,
+    pub error_code: Option<JsonStr<'a>>,
     /// What went wrong.
-    pub error_message: Option<Text<'a>>,
+    pub error_message: Option<JsonStr<'a>>,
     /// ISO 8601.
-    pub created_at: Option<Text<'a>>,
+    pub created_at: Option<JsonStr<'a>>,
     /// ISO 8601.
-    pub finished_at: Option<Text<'a>>,
+    pub finished_at: Option<JsonStr<'a>>,
     /// The raw JSON of the result.
     #[serde(skip)]
     pub result: Option<Span>,
@@ -181,17 +181,17 @@ pub struct AgentRun<'a> {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ConfigEvent<'a> {
     /// The configuration's id.
-    pub config_id: Option<Text<'a>>,
+    pub config_id: Option<JsonStr<'a>>,
     /// Its name.
-    pub name: Option<Text<'a>>,
+    pub name: Option<JsonStr<'a>>,
     /// As shown to people.
-    pub display_phone_number: Option<Text<'a>>,
+    pub display_phone_number: Option<JsonStr<'a>>,
     /// The Kapso project.
-    pub project_id: Option<Text<'a>>,
+    pub project_id: Option<JsonStr<'a>>,
     /// The customer's id in your system.
-    pub external_customer_id: Option<Text<'a>>,
+    pub external_customer_id: Option<JsonStr<'a>>,
     /// The setup link that was used.
-    pub setup_link_id: Option<Text<'a>>,
+    pub setup_link_id: Option<JsonStr<'a>>,
     /// Shared with the WhatsApp Business App.
     pub is_coexistence: Option<bool>,
 }
@@ -199,24 +199,24 @@ pub struct ConfigEvent<'a> {
 record! {
     /// An item as bodies have it, whatever its family.
     struct Raw<'a> {
-        id: Option<Text<'a>> = "id",
-        name: Option<Text<'a>> = "name",
-        occurred_at: Option<Text<'a>> = "occurred_at",
-        timestamp: Option<Text<'a>> = "timestamp",
-        created_at: Option<Text<'a>> = "created_at",
-        finished_at: Option<Text<'a>> = "finished_at",
-        status: Option<Text<'a>> = "status",
-        bare_project_id: Option<Text<'a>> = "project_id",
-        connection_type: Option<Text<'a>> = "connection_type",
-        workflow_id: Option<Text<'a>> = "workflow_id",
-        workflow_execution_id: Option<Text<'a>> = "workflow_execution_id",
-        tracking_id: Option<Text<'a>> = "tracking_id",
-        channel: Option<Text<'a>> = "channel",
+        id: Option<JsonStr<'a>> = "id",
+        name: Option<JsonStr<'a>> = "name",
+        occurred_at: Option<JsonStr<'a>> = "occurred_at",
+        timestamp: Option<JsonStr<'a>> = "timestamp",
+        created_at: Option<JsonStr<'a>> = "created_at",
+        finished_at: Option<JsonStr<'a>> = "finished_at",
+        status: Option<JsonStr<'a>> = "status",
+        bare_project_id: Option<JsonStr<'a>> = "project_id",
+        connection_type: Option<JsonStr<'a>> = "connection_type",
+        workflow_id: Option<JsonStr<'a>> = "workflow_id",
+        workflow_execution_id: Option<JsonStr<'a>> = "workflow_execution_id",
+        tracking_id: Option<JsonStr<'a>> = "tracking_id",
+        channel: Option<JsonStr<'a>> = "channel",
         #[serde(skip)]
         properties: Option<Span> = "properties",
-        run_id: Option<Text<'a>> = "run_id",
-        session_id: Option<Text<'a>> = "session_id",
-        agent: Option<Text<'a>> = "agent" with agent,
+        run_id: Option<JsonStr<'a>> = "run_id",
+        session_id: Option<JsonStr<'a>> = "session_id",
+        agent: Option<JsonStr<'a>> = "agent" with agent,
         #[serde(skip)]
         result: Option<Span> = "result",
         #[serde(skip)]
@@ -226,78 +226,77 @@ record! {
         contact: Option<ContactEvent<'a>> = "contact",
         previous: ContactEvent<'a> = "previous",
         marketing_preference: Option<MarketingPreference<'a>> = "marketing_preference",
-        since_message_id: Option<Text<'a>> = "since_message" with id,
-        inactive_minutes: Option<Text<'a>> = "inactivity" with minutes,
+        since_message_id: Option<JsonStr<'a>> = "since_message" with id,
+        inactive_minutes: Option<JsonStr<'a>> = "inactivity" with minutes,
         whatsapp_config: Option<Config<'a>> = "whatsapp_config",
-        project_id: Option<Text<'a>> = "project" with id,
+        project_id: Option<JsonStr<'a>> = "project" with id,
         customer: Customer<'a> = "customer",
-        setup_link_id: Option<Text<'a>> = "setup_link" with id,
+        setup_link_id: Option<JsonStr<'a>> = "setup_link" with id,
         disconnection: Disconnection<'a> = "disconnection",
         phone_numbers: Vec<Named<'a>> = "phone_numbers",
         restrictions: Vec<Restriction<'a>> = "restrictions",
         violation: Restriction<'a> = "violation",
-        ban_state: Option<Text<'a>> = "ban" with state,
+        ban_state: Option<JsonStr<'a>> = "ban" with state,
         handoff: Handoff<'a> = "handoff",
         error: Failure<'a> = "error",
     }
 }
 
-record! { struct Named<'a> { id: Option<Text<'a>> = "id", } }
+record! { struct Named<'a> { id: Option<JsonStr<'a>> = "id", } }
 
 record! {
     struct Config<'a> {
-        id: Option<Text<'a>> = "id",
-        name: Option<Text<'a>> = "name",
-        display_phone_number: Option<Text<'a>> = "display_phone_number",
+        id: Option<JsonStr<'a>> = "id",
+        name: Option<JsonStr<'a>> = "name",
+        display_phone_number: Option<JsonStr<'a>> = "display_phone_number",
         is_coexistence: Option<bool> = "is_coexistence",
     }
 }
 
 record! {
     struct Customer<'a> {
-        external_id: Option<Text<'a>> = "external_id",
-        external_customer_id: Option<Text<'a>> = "external_customer_id",
+        external_id: Option<JsonStr<'a>> = "external_id",
+        external_customer_id: Option<JsonStr<'a>> = "external_customer_id",
     }
 }
 
 record! {
     struct Disconnection<'a> {
-        reason: Option<Text<'a>> = "reason",
-        initiated_by: Option<Text<'a>> = "initiated_by",
+        reason: Option<JsonStr<'a>> = "reason",
+        initiated_by: Option<JsonStr<'a>> = "initiated_by",
     }
 }
 
 record! {
     struct Handoff<'a> {
-        reason: Option<Text<'a>> = "reason",
-        source: Option<Text<'a>> = "source",
+        reason: Option<JsonStr<'a>> = "reason",
+        source: Option<JsonStr<'a>> = "source",
     }
 }
 
 record! {
     struct Failure<'a> {
-        code: Option<Text<'a>> = "code",
-        message: Option<Text<'a>> = "message",
+        code: Option<JsonStr<'a>> = "code",
+        message: Option<JsonStr<'a>> = "message",
     }
 }
 
-type Member<'a> = Result<Option<Text<'a>>, ParseError>;
-
-fn id<'a>(reader: &mut Reader<'a>) -> Member<'a> {
-    reader.member("id")
+type Slot<'s, 'a> = &'s mut Option<JsonStr<'a>>;
+fn id<'a>(reader: &mut Reader<'a>, slot: Slot<'_, 'a>) -> Result<()> {
+    reader.member("id", slot)
 }
 
-fn state<'a>(reader: &mut Reader<'a>) -> Member<'a> {
-    reader.member("state")
+fn state<'a>(reader: &mut Reader<'a>, slot: Slot<'_, 'a>) -> Result<()> {
+    reader.member("state", slot)
 }
 
-fn minutes<'a>(reader: &mut Reader<'a>) -> Member<'a> {
-    reader.member("minutes")
+fn minutes<'a>(reader: &mut Reader<'a>, slot: Slot<'_, 'a>) -> Result<()> {
+    reader.member("minutes", slot)
 }
 
 /// An agent's name: itself, or in an object.
-fn agent<'a>(reader: &mut Reader<'a>) -> Member<'a> {
-    if reader.at_string() { reader.string() } else { reader.member("name") }
+fn agent<'a>(reader: &mut Reader<'a>, slot: Slot<'_, 'a>) -> Result<()> {
+    if reader.at_string() { reader.string(slot) } else { reader.member("name", slot) }
 }
 
 /// A single delivery or an item, with what stands in its `data`, if that is an object.
@@ -306,18 +305,16 @@ pub(super) struct Payload<'a> {
     data: Option<Raw<'a>>,
 }
 
-impl<'a> Read<'a> for Payload<'a> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, ParseError> {
-        let (mut root, mut data) = (Raw::default(), None);
-        reader.object(|reader, key| match key {
-            "data" => Read::read(reader).map(|read| data = read),
-            _ => root.member(reader, key),
-        })?;
-        Ok(Self { root, data })
-    }
-}
-
 impl<'a> Payload<'a> {
+    pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self> {
+        let mut payload = Self { root: Raw::default(), data: None };
+        reader.object(|reader, key| match key {
+            "data" => payload.data.read(reader),
+            _ => payload.root.member(reader, key),
+        })?;
+        Ok(payload)
+    }
+
     pub(super) fn into_detail(self, name: &str) -> Detail<'a> {
         let families: [(&str, fn(Self) -> Detail<'a>); 7] = [
             ("kapso_agent.", Self::agent_run),
@@ -355,7 +352,7 @@ impl<'a> Payload<'a> {
         if let Some(conversation) = raw.conversation {
             return Detail::Conversation(ConversationEvent {
                 conversation,
-                inactive_minutes: raw.inactive_minutes.and_then(|minutes| minutes.parse().ok()),
+                inactive_minutes: raw.inactive_minutes.and_then(|minutes| minutes.text().parse().ok()),
                 since_message_id: raw.since_message_id,
             });
         }

@@ -1,6 +1,6 @@
 //! What an event is the same as, from signed bytes only.
 
-use alloc::string::{String, ToString};
+use alloc::string::String;
 
 use sha2::{Digest, Sha256};
 
@@ -12,25 +12,24 @@ const MAX_LEN: usize = 200;
 /// What a key can be made of beside the event itself.
 pub(super) struct Parts<'a> {
     pub(super) id: Option<Text<'a>>,
-    pub(super) execution_id: Option<Text<'a>>,
     pub(super) occurred_at: Option<Text<'a>>,
     pub(super) contact_id: Option<Text<'a>>,
-    pub(super) sequence: Option<u64>,
+    pub(super) sequence: Option<Text<'a>>,
     /// The name, where the body itself says it.
     pub(super) signed_name: Option<Text<'a>>,
 }
 
 /// The key of one of Kapso's own items.
-pub(super) fn of_item(event: &Event<'_>, parts: Parts<'_>, bytes: &[u8]) -> String {
+pub(super) fn of_item(event: &Event<'_>, parts: &Parts<'_>, bytes: &[u8]) -> String {
     let number = event.phone_number_id.as_deref().unwrap_or("-");
     if let (Some(id), Some(direction)) = (&event.message_id, &event.direction) {
         let status = event.status.as_deref().unwrap_or("-");
         return join(&["message", number, id, direction, status]);
     }
-    if let (Some(contact), Some(sequence)) = (&parts.contact_id, parts.sequence) {
-        return join(&["marketing", number, contact, &sequence.to_string()]);
+    if let (Some(contact), Some(sequence)) = (&parts.contact_id, &parts.sequence) {
+        return join(&["marketing", number, contact, sequence]);
     }
-    if let (Some(name), Some(id)) = (&parts.signed_name, parts.id.as_deref().or(parts.execution_id.as_deref())) {
+    if let (Some(name), Some(id)) = (&parts.signed_name, &parts.id) {
         let status = event.status.as_deref().unwrap_or("-");
         return join(&["event", name, id, status, parts.occurred_at.as_deref().unwrap_or("-")]);
     }

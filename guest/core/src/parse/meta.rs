@@ -2,14 +2,13 @@
 
 use alloc::vec::Vec;
 
-use super::item::{Message, MetaMessage};
+use super::item::Message;
 use super::name::{Claims, contradiction};
 use super::{Layout, Member, blank, idempotency_key, key};
 use crate::event::{Delivery, Event, Kind, NameOrigin, Span, Text};
 use crate::http::Header;
-use crate::json::{ParseError, Reader};
-
-type Result<T> = core::result::Result<T, ParseError>;
+use crate::json::{JsonStr, ParseError, Reader, Result};
+use crate::record::{self, record};
 
 /// The `entry` array.
 pub(super) struct Entries<'a> {
@@ -21,16 +20,25 @@ pub(super) struct Entries<'a> {
 /// What a change says before it is known which number and field it belongs to.
 #[derive(Default)]
 struct Change<'a> {
-    field: Option<Text<'a>>,
-    phone_number_id: Option<Text<'a>>,
+    field: Option<JsonStr<'a>>,
+    phone_number_id: Option<JsonStr<'a>>,
     happenings: Vec<(Happening<'a>, Span)>,
     arrays: Vec<Vec<Span>>,
 }
 
 enum Happening<'a> {
-    Received(MetaMessage<'a>),
-    Echoed(MetaMessage<'a>),
-    Status { id: Option<Text<'a>>, status: Option<Text<'a>>, timestamp: Option<u64>, recipient: Option<Text<'a>> },
+    Received(Message<'a>),
+    Echoed(Message<'a>),
+    Changed(Status<'a>),
+}
+
+record! {
+    struct Status<'a> {
+        id: Option<JsonStr<'a>> = "id",
+        status: Option<JsonStr<'a>> = "status",
+        timestamp: Option<u64> = "timestamp",
+        recipient: Option<JsonStr<'a>> = "recipient_id",
+    }
 }
 
 impl<'a> Entries<'a> {
@@ -53,7 +61,7 @@ impl<'a> Entries<'a> {
         let mut changes = Vec::new();
         reader.object(|reader, key| {
             match key {
-                "id" => id = reader.scalar()?,
+                "id" => reader.scalar(&mut id)?,
                 "changes" => {
                     changes.clear();
                     reader.array(|reader| {
@@ -65,21 +73,21 @@ impl<'a> Entries<'a> {
                         Ok(())
                     })?;
                 }
-                _ => drop(reader.skip()?),
+                _ => reader.pass()?,
             }
             Ok(())
         })?;
         let mut members = Vec::new();
         for (change, span) in changes {
             let first = self.events.len();
-            self.change(change, &id, span, body, limit);
+            self.change(change, id, span, body, limit);
             members.push(Member { span, events: first..self.events.len() });
         }
         self.layout.arrays.push(members);
         Ok(())
     }
 
-    fn change(&mut self, change: Change<'a>, entry_id: &Option<Text<'a>>, span: Span, body: &'a [u8], limit: usize) {
+    fn change(&mut self, change: Change<'a>, entry_id: Option<JsonStr<'a>>, span: Span, body: &'a [u8], limit: usize) {
         let mut next = self.events.len();
         for array in change.arrays {
             let members = array.into_iter().map(|span| {
@@ -90,9 +98,9 @@ impl<'a> Entries<'a> {
             self.layout.arrays.push(members.collect());
         }
         let event_at = |span| Event {
-            phone_number_id: change.phone_number_id.clone(),
-            business_account_id: entry_id.clone(),
-            ..blank(Kind::Meta, change.field.clone(), span)
+            phone_number_id: change.phone_number_id.map(JsonStr::text),
+            business_account_id: entry_id.map(JsonStr::text),
+            ..blank(Kind::Meta, change.field.map(JsonStr::text), span)
         };
         if change.happenings.is_empty() {
             let mut event = event_at(span);
@@ -156,13 +164,13 @@ impl<'a> Change<'a> {
         let mut change = Self::default();
         reader.object(|reader, key| {
             match key {
-                "field" => change.field = reader.string()?,
+                "field" => reader.string(&mut change.field)?,
                 "value" => {
                     let field = change.field.take();
                     change = Self { field, ..Self::default() };
                     change.value(reader, limit)?;
                 }
-                _ => drop(reader.skip()?),
+                _ => reader.pass()?,
             }
             Ok(())
         })?;
@@ -173,15 +181,13 @@ impl<'a> Change<'a> {
         let (mut messages, mut echoes, mut statuses) = (Vec::new(), Vec::new(), Vec::new());
         reader.object(|reader, key| {
             match key {
-                "metadata" => self.phone_number_id = reader.member("phone_number_id")?,
-                "messages" => {
-                    messages = list(reader, limit, |reader| Message::of_meta(reader).map(Happening::Received))?
-                }
+                "metadata" => reader.member("phone_number_id", &mut self.phone_number_id)?,
+                "messages" => messages = list(reader, limit, |reader| record::read(reader).map(Happening::Received))?,
                 "message_echoes" => {
-                    echoes = list(reader, limit, |reader| Message::of_meta(reader).map(Happening::Echoed))?;
+                    echoes = list(reader, limit, |reader| record::read(reader).map(Happening::Echoed))?;
                 }
-                "statuses" => statuses = list(reader, limit, Happening::status)?,
-                _ => drop(reader.skip()?),
+                "statuses" => statuses = list(reader, limit, |reader| record::read(reader).map(Happening::Changed))?,
+                _ => reader.pass()?,
             }
             Ok(())
         })?;
@@ -213,30 +219,15 @@ fn list<'a>(
 }
 
 impl<'a> Happening<'a> {
-    fn status(reader: &mut Reader<'a>) -> Result<Self> {
-        let (mut id, mut status, mut timestamp, mut recipient) = (None, None, None, None);
-        reader.object(|reader, key| {
-            match key {
-                "id" => id = reader.scalar()?,
-                "status" => status = reader.string()?,
-                "timestamp" => timestamp = reader.number()?,
-                "recipient_id" => recipient = reader.scalar()?,
-                _ => drop(reader.skip()?),
-            }
-            Ok(())
-        })?;
-        Ok(Self::Status { id, status, timestamp, recipient })
-    }
-
     /// Writes what happened into the event, in Kapso's words, and returns the recipient that tells statuses of a group apart.
     fn fill(self, event: &mut Event<'a>) -> Option<Text<'a>> {
         let (message, direction, status) = match self {
-            Self::Status { id, status, timestamp, recipient } => {
-                event.message_id = id;
+            Self::Changed(status) => {
+                event.message_id = status.id.map(JsonStr::text);
                 event.direction = Some(Text::Borrowed("outbound"));
-                event.status = status;
-                event.timestamp = timestamp;
-                return recipient;
+                event.status = status.status.map(JsonStr::text);
+                event.timestamp = status.timestamp;
+                return status.recipient.map(JsonStr::text);
             }
             Self::Received(message) => (message, "inbound", "received"),
             Self::Echoed(message) => {
@@ -244,10 +235,10 @@ impl<'a> Happening<'a> {
                 (message, "outbound", "sent")
             }
         };
-        event.message_id = message.id;
+        event.text = message.spoken().map(JsonStr::text);
+        event.message_id = message.id.map(JsonStr::text);
         event.timestamp = message.timestamp;
-        event.message_type = message.r#type;
-        event.text = message.text;
+        event.message_type = message.r#type.map(JsonStr::text);
         event.direction = Some(Text::Borrowed(direction));
         event.status = Some(Text::Borrowed(status));
         None

@@ -14,7 +14,8 @@ pub(crate) use item::transcript;
 
 use crate::event::{Batch, Delivery, Event, Kind, NameOrigin, Span, Text};
 use crate::http::{self, Header};
-use crate::json::{ParseError, Reader};
+use crate::json::{JsonStr, ParseError, Reader};
+use crate::record;
 use item::Item;
 use name::Claims;
 
@@ -61,7 +62,7 @@ struct Root<'a> {
     batch: Option<bool>,
     batch_info: Batch<'a>,
     batch_size: Option<Span>,
-    object: Option<Text<'a>>,
+    object: Option<JsonStr<'a>>,
     entries: Option<meta::Entries<'a>>,
 }
 
@@ -134,9 +135,9 @@ impl<'a> Root<'a> {
     fn member(&mut self, reader: &mut Reader<'a>, key: &str, body: &'a [u8], limit: usize) -> Result<(), ParseError> {
         match key {
             "data" => self.data = Data::read(reader, limit)?,
-            "batch" => self.batch = reader.boolean()?,
+            "batch" => reader.boolean(&mut self.batch)?,
             "batch_info" => (self.batch_info, self.batch_size) = batch_info(reader)?,
-            "object" => self.object = reader.string()?,
+            "object" => reader.string(&mut self.object)?,
             "entry" => self.entries = meta::Entries::read(reader, body, limit)?,
             _ => self.item.member(reader, key)?,
         }
@@ -151,7 +152,9 @@ impl<'a> Root<'a> {
         max_events: u32,
     ) -> Result<Delivery<'a>, ParseError> {
         let claims = Claims::read(headers);
-        if let (Some("whatsapp_business_account"), Some(entries)) = (self.object.as_deref(), self.entries) {
+        if let (Some("whatsapp_business_account"), Some(entries)) =
+            (self.object.map(JsonStr::text).as_deref(), self.entries)
+        {
             return entries.into_delivery(headers, &claims, body, span, max_events);
         }
         let flagged = self.batch.unwrap_or(claims.batch);
@@ -164,7 +167,7 @@ impl<'a> Root<'a> {
             _ => (Vec::new(), None, None),
         };
         let first = items.first().map(|(item, _)| item).or(wrapped.as_ref()).unwrap_or(&self.item);
-        let signed = self.item.event.clone().or_else(|| self.item.r#type.clone());
+        let signed = self.item.signed_name().map(JsonStr::text);
         let mut resolved = name::resolve(&claims, signed, first);
         resolved.check_version(&claims, first.version().or(batch.as_ref().map(|_| "v2")));
         resolved.check_batch(&claims, batch.is_some().then_some(items.len()));
@@ -207,7 +210,7 @@ impl<'a> Root<'a> {
 impl<'a> Data<'a> {
     fn read(reader: &mut Reader<'a>, limit: usize) -> Result<Self, ParseError> {
         if reader.at_object() {
-            return Item::read(reader).map(Self::Object);
+            return record::read(reader).map(Self::Object);
         }
         let mut items = Vec::new();
         let mut count = 0_usize;
@@ -216,7 +219,7 @@ impl<'a> Data<'a> {
             if count > limit {
                 return reader.skip().map(drop);
             }
-            items.push(reader.spanned(Item::read)?);
+            items.push(reader.spanned(record::read)?);
             Ok(())
         })?;
         Ok(if is_array { Self::Array { items, count } } else { Self::Other })
@@ -225,21 +228,21 @@ impl<'a> Data<'a> {
 
 fn batch_info<'a>(reader: &mut Reader<'a>) -> Result<(Batch<'a>, Option<Span>), ParseError> {
     let mut batch = Batch::default();
-    let mut size_span = None;
+    let (mut size_span, mut conversation_id) = (None, None);
     reader.object(|reader, key| {
         match key {
             "size" => {
-                let (size, span) = reader.spanned(Reader::number)?;
-                batch.size = size;
+                let ((), span) = reader.spanned(|reader| reader.number(&mut batch.size))?;
                 size_span = Some(span);
             }
-            "window_ms" => batch.window_ms = reader.number()?,
-            "first_sequence" => batch.first_sequence = reader.number()?,
-            "last_sequence" => batch.last_sequence = reader.number()?,
-            "conversation_id" => batch.conversation_id = reader.scalar()?,
-            _ => drop(reader.skip()?),
+            "window_ms" => reader.number(&mut batch.window_ms)?,
+            "first_sequence" => reader.number(&mut batch.first_sequence)?,
+            "last_sequence" => reader.number(&mut batch.last_sequence)?,
+            "conversation_id" => reader.scalar(&mut conversation_id)?,
+            _ => reader.pass()?,
         }
         Ok(())
     })?;
+    batch.conversation_id = conversation_id.map(JsonStr::text);
     Ok((batch, size_span))
 }
