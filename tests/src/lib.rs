@@ -4,6 +4,8 @@ mod built;
 pub mod client;
 mod delivery;
 pub mod hooked;
+pub mod proxy_wasm;
+pub mod redis;
 pub mod spin;
 pub mod upstream;
 

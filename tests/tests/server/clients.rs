@@ -1,0 +1,187 @@
+//! Senders that are slow, break off or lie.
+
+use std::time::Duration;
+
+use hookgate_tests::Delivery;
+use hookgate_tests::client::{Raw, head};
+use hookgate_tests::hooked::{Hooked, SECRET, config};
+use hookgate_tests::upstream::{Reply, Upstream};
+use serde_json::json;
+
+use crate::answers::all_to;
+
+/// A server with little patience, which takes 2000 bytes, and the target behind it.
+async fn impatient() -> (Hooked, Upstream) {
+    let upstream = Upstream::answering(Reply::Status(200)).await;
+    let mut policy = all_to(&upstream);
+    policy["limits"] = json!({"body_bytes": 2000});
+    let mut config = config(&policy);
+    config.limits.head_time = Duration::from_millis(300);
+    config.limits.body_time = Duration::from_millis(300);
+    (Hooked::start(config).await, upstream)
+}
+
+/// That nothing was sent on, and that the next delivery is served.
+async fn unharmed(hooked: &Hooked, upstream: &mut Upstream) {
+    assert!(upstream.rest().is_empty());
+    assert_eq!(hooked.status(&Delivery::message("wamid.next", SECRET)).await, 200);
+    upstream.next().await;
+}
+
+fn length(bytes: usize) -> String {
+    format!("Content-Length: {bytes}\r\n")
+}
+
+#[tokio::test]
+async fn a_body_shorter_than_declared_decides_nothing() {
+    let (hooked, mut upstream) = impatient().await;
+    let delivery = Delivery::message("wamid.1", SECRET);
+    let mut sender = Raw::connect(hooked.server.address()).await;
+    sender.write(head(&delivery, "/hook", &length(delivery.body.len() + 1))).await;
+    sender.write(&delivery.body).await;
+    sender.finish().await;
+    let answer = sender.rest().await;
+    assert!(!answer.starts_with("HTTP/1.1 200"), "{answer}");
+    unharmed(&hooked, &mut upstream).await;
+}
+
+#[tokio::test]
+async fn a_body_longer_than_declared_is_cut_and_so_refused() {
+    let (hooked, mut upstream) = impatient().await;
+    let delivery = Delivery::message("wamid.1", SECRET);
+    let mut sender = Raw::connect(hooked.server.address()).await;
+    sender.write(head(&delivery, "/hook", &length(delivery.body.len() - 1))).await;
+    sender.write(&delivery.body).await;
+    let answer = sender.rest().await;
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    unharmed(&hooked, &mut upstream).await;
+}
+
+#[tokio::test]
+async fn a_declared_length_over_the_limit_is_refused_before_the_body() {
+    let (hooked, mut upstream) = impatient().await;
+    let delivery = Delivery::message("wamid.1", SECRET);
+    let mut sender = Raw::connect(hooked.server.address()).await;
+    sender.write(head(&delivery, "/hook", &format!("{}Expect: 100-continue\r\n", length(2001)))).await;
+    let answer = sender.rest().await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    unharmed(&hooked, &mut upstream).await;
+}
+
+#[tokio::test]
+async fn chunks_over_the_limit_are_refused() {
+    let (hooked, mut upstream) = impatient().await;
+    let delivery = Delivery::message("wamid.1", SECRET);
+    let mut sender = Raw::connect(hooked.server.address()).await;
+    sender.write(head(&delivery, "/hook", "Transfer-Encoding: chunked\r\n")).await;
+    for _ in 0..3 {
+        sender.try_write(format!("3e8\r\n{}\r\n", "x".repeat(1000))).await;
+    }
+    let answer = sender.until("\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    unharmed(&hooked, &mut upstream).await;
+}
+
+#[tokio::test]
+async fn chunks_within_the_limit_are_taken_trailers_and_all() {
+    let (hooked, mut upstream) = impatient().await;
+    let delivery = Delivery::message("wamid.1", SECRET);
+    let (first, second) = delivery.body.split_at(100);
+    let mut sender = Raw::connect(hooked.server.address()).await;
+    sender.write(head(&delivery, "/hook", "Transfer-Encoding: chunked\r\n")).await;
+    for part in [first, second] {
+        sender.write(format!("{:x}\r\n", part.len())).await;
+        sender.write(part).await;
+        sender.write("\r\n").await;
+    }
+    sender.write("0\r\nX-Trailer: 1\r\n\r\n").await;
+    let answer = sender.until("\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert_eq!(upstream.next().await.body, delivery.body);
+}
+
+#[tokio::test]
+async fn chunks_that_break_off_decide_nothing() {
+    let (hooked, mut upstream) = impatient().await;
+    let delivery = Delivery::message("wamid.1", SECRET);
+    let mut sender = Raw::connect(hooked.server.address()).await;
+    sender.write(head(&delivery, "/hook", "Transfer-Encoding: chunked\r\n")).await;
+    sender.write(format!("{:x}\r\n", delivery.body.len())).await;
+    sender.write(&delivery.body).await;
+    sender.write("\r\n").await;
+    sender.finish().await;
+    let answer = sender.rest().await;
+    assert!(!answer.starts_with("HTTP/1.1 200"), "{answer}");
+    unharmed(&hooked, &mut upstream).await;
+}
+
+#[tokio::test]
+async fn two_lengths_are_not_taken() {
+    let (hooked, mut upstream) = impatient().await;
+    let delivery = Delivery::message("wamid.1", SECRET);
+    let mut sender = Raw::connect(hooked.server.address()).await;
+    let lengths = format!("{}{}", length(delivery.body.len()), length(3));
+    sender.write(head(&delivery, "/hook", &lengths)).await;
+    sender.try_write(&delivery.body).await;
+    let answer = sender.rest().await;
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    unharmed(&hooked, &mut upstream).await;
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_408() {
+    let (hooked, mut upstream) = impatient().await;
+    let delivery = Delivery::message("wamid.1", SECRET);
+    let mut sender = Raw::connect(hooked.server.address()).await;
+    sender.write(head(&delivery, "/hook", &length(delivery.body.len()))).await;
+    sender.write(&delivery.body[..10]).await;
+    let answer = sender.rest().await;
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    unharmed(&hooked, &mut upstream).await;
+}
+
+#[tokio::test]
+async fn who_says_nothing_or_stops_halfway_is_let_go() {
+    let (hooked, mut upstream) = impatient().await;
+    for begin in ["", "P", "PRI * HTTP/2.0\r\n\r\nSM\r\n", "POST /hook HTTP/1.1\r\nHost:"] {
+        let mut sender = Raw::connect(hooked.server.address()).await;
+        sender.write(begin).await;
+        sender.rest().await;
+    }
+    unharmed(&hooked, &mut upstream).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_is_kept_and_not_used_is_let_go() {
+    let (hooked, mut upstream) = impatient().await;
+    let delivery = Delivery::message("wamid.1", SECRET);
+    let mut sender = Raw::connect(hooked.server.address()).await;
+    sender.write(head(&delivery, "/hook", &length(delivery.body.len()))).await;
+    sender.write(&delivery.body).await;
+    let answer = sender.rest().await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    upstream.next().await;
+    unharmed(&hooked, &mut upstream).await;
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_large_is_431() {
+    let (hooked, mut upstream) = impatient().await;
+    let delivery = Delivery::message("wamid.1", SECRET).with("X-Large", &"x".repeat(70 * 1024));
+    let mut sender = Raw::connect(hooked.server.address()).await;
+    sender.try_write(head(&delivery, "/hook", &length(delivery.body.len()))).await;
+    let answer = sender.until("\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+    unharmed(&hooked, &mut upstream).await;
+}
+
+#[tokio::test]
+async fn a_missing_signature_is_refused_before_the_body() {
+    let (hooked, mut upstream) = impatient().await;
+    let delivery = Delivery::message("wamid.1", SECRET).without("X-Webhook-Signature");
+    let mut sender = Raw::connect(hooked.server.address()).await;
+    sender.write(head(&delivery, "/hook", &length(delivery.body.len()))).await;
+    let answer = sender.until("\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    unharmed(&hooked, &mut upstream).await;
+}

@@ -1,0 +1,220 @@
+//! The program itself: its output, its log, its signals.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::process::{Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use hookgate_tests::client::Client;
+use hookgate_tests::hooked::{SECRET, TARGET_SECRET};
+use hookgate_tests::upstream::{Reply, Upstream};
+use hookgate_tests::{Delivery, program};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::Notify;
+use tokio::sync::Semaphore;
+
+use crate::answers::all_to;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Lines as they come.
+#[derive(Clone, Default)]
+struct Lines {
+    lines: Arc<Mutex<Vec<String>>>,
+    more: Arc<Notify>,
+}
+
+impl Lines {
+    fn of(stream: impl AsyncRead + Send + Unpin + 'static) -> Self {
+        let this = Lines::default();
+        let lines = this.clone();
+        tokio::spawn(async move {
+            let mut reader = BufReader::new(stream).lines();
+            while let Ok(Some(line)) = reader.next_line().await {
+                lines.lines.lock().expect("nobody panicked").push(line);
+                lines.more.notify_waiters();
+            }
+        });
+        this
+    }
+
+    fn all(&self) -> String {
+        self.lines.lock().expect("nobody panicked").join("\n")
+    }
+
+    /// The first line that contains a text.
+    async fn with(&self, text: &str) -> String {
+        let found = async {
+            loop {
+                let more = self.more.notified();
+                let lines = self.lines.lock().expect("nobody panicked").clone();
+                if let Some(line) = lines.into_iter().find(|line| line.contains(text)) {
+                    return line;
+                }
+                more.await;
+            }
+        };
+        let found = tokio::time::timeout(PATIENCE, found).await;
+        found.unwrap_or_else(|_| panic!("{text:?} should come in:\n{}", self.all()))
+    }
+}
+
+struct Running {
+    child: Child,
+    out: Lines,
+    log: Lines,
+}
+
+impl Running {
+    fn start(args: &[&str], env: &[(&str, &str)]) -> Self {
+        let mut child = Command::new(program())
+            .arg("serve")
+            .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+            .args(args)
+            .envs(env.iter().copied().collect::<HashMap<_, _>>())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the program starts");
+        let out = Lines::of(child.stdout.take().expect("a pipe"));
+        let log = Lines::of(child.stderr.take().expect("a pipe"));
+        Running { child, out, log }
+    }
+
+    async fn url(&self) -> String {
+        let line = self.out.with("listening on ").await;
+        format!("{}/hook", line.trim_start_matches("listening on "))
+    }
+
+    async fn signal(&self, name: &str) {
+        let id = self.child.id().expect("it runs").to_string();
+        let sent = Command::new("kill").args([&format!("-{name}"), &id]).status().await.expect("kill is there");
+        assert!(sent.success());
+    }
+
+    async fn end(&mut self) -> Option<i32> {
+        tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("it ends").expect("it ran").code()
+    }
+}
+
+fn with_policy(folder: &TempDir, policy: &Value, more: &[&str]) -> Running {
+    let file = folder.path().join("policy.json");
+    std::fs::write(&file, policy.to_string()).expect("a file");
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, format!("{SECRET}\n")).expect("a file");
+    let mut args = vec!["--policy", file.to_str().expect("a path of text")];
+    args.extend(more);
+    let path = |path: &Path| path.to_str().expect("a path of text").to_owned();
+    Running::start(&args, &[("SECRET_FILE", &path(&secret)), ("TARGET_SECRET", TARGET_SECRET)])
+}
+
+async fn run(line: &str) -> Output {
+    Command::new("sh").args(["-c", line]).output().await.expect("a shell")
+}
+
+#[tokio::test]
+async fn try_it_mode_takes_the_line_that_it_prints() {
+    for env in [&[][..], &[("KAPSO_WEBHOOK_SECRET", "it's \"mine\"")]] {
+        let running = Running::start(&[], env);
+        let line = running.out.with("curl ").await;
+        let answer = run(&line).await;
+        let answer = String::from_utf8_lossy(&answer.stdout).into_owned();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        running.out.with("genuine: whatsapp.message.received").await;
+        let forged = run(&line.replace("Hello", "Hallo")).await;
+        assert!(String::from_utf8_lossy(&forged.stdout).starts_with("HTTP/1.1 401"));
+        running.out.with("rejected: wrong-signature").await;
+        assert!(!running.log.all().contains("Hello"));
+        assert_eq!(running.out.all().contains("mine"), false, "a given secret is not shown");
+    }
+}
+
+#[tokio::test]
+async fn one_line_a_delivery_and_nothing_private_in_it() {
+    let upstream = Upstream::scripted(vec![Reply::Status(500)], Reply::Status(200)).await;
+    let folder = TempDir::new().expect("a folder");
+    let running = with_policy(&folder, &all_to(&upstream), &["--log-format", "json", "--log", "debug"]);
+    let url = running.url().await;
+    let client = Client::new();
+    let batch = Delivery::batch(&[("wamid.1", "text"), ("wamid.2", "image")], SECRET);
+    for expected in [502, 200] {
+        assert_eq!(client.post(&url, &batch).await.status, expected);
+    }
+    let hostile = Delivery::message("wamid.3", "another secret").with("X-Idempotency-Key", "\u{1b}[2J".trim());
+    assert_eq!(client.post(&url, &hostile.without("X-Idempotency-Key")).await.status, 401);
+    let lying = Delivery::message("wamid.4", SECRET)
+        .without("X-Webhook-Event")
+        .with("X-Webhook-Event", "whatsapp.message.sent");
+    assert_eq!(client.post(&url, &lying).await.status, 200);
+    running.log.with("whatsapp.message.sent").await;
+
+    let log = running.log.all();
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let of = |message: &str| -> Vec<&Value> { lines.iter().filter(|line| line["message"] == message).collect() };
+    let deliveries = of("delivery");
+    assert_eq!(deliveries.len(), 3, "{log}");
+    assert_eq!(deliveries[0]["result"], "failed");
+    assert_eq!(deliveries[0]["status"], 502);
+    for (field, expected) in [
+        ("source", json!("whatsapp")),
+        ("secret", json!("SECRET")),
+        ("event", json!("whatsapp.message.received")),
+        ("kind", json!("whatsapp")),
+        ("events", json!(2)),
+        ("number", json!("…2345")),
+        ("rules", json!("messages")),
+        ("result", json!("delivered")),
+        ("status", json!(200)),
+    ] {
+        assert_eq!(deliveries[1][field], expected, "{field}");
+    }
+    assert!(deliveries[1]["targets"].as_str().is_some_and(|targets| targets.starts_with("bot=200/2(")), "{log}");
+    assert!(deliveries[1]["took_ms"].as_f64().is_some_and(|took| took > 0.0));
+    assert!(deliveries[2]["contradictions"].as_str().is_some_and(|found| found.contains("whatsapp.message.sent")));
+    assert_eq!(of("rejected").len(), 1);
+    assert_eq!(of("rejected")[0]["rejection"], "wrong-signature");
+
+    let signature = &batch.headers.last().expect("it is signed").1;
+    let everything = format!("{log}{}", running.out.all());
+    for private in [SECRET, TARGET_SECRET, signature, "Hello", "16315551181", "123456789012345"] {
+        assert!(!everything.contains(private), "{private} in\n{everything}");
+    }
+}
+
+#[tokio::test]
+async fn it_reloads_on_sighup_and_leaves_in_order_on_sigterm() {
+    let permits = Arc::new(Semaphore::new(0));
+    let mut upstream = Upstream::answering(Reply::Held(permits.clone(), 200)).await;
+    let folder = TempDir::new().expect("a folder");
+    let mut running = with_policy(&folder, &all_to(&upstream), &[]);
+    let url = running.url().await;
+    running.signal("HUP").await;
+    running.log.with("the policy was read again").await;
+
+    let sender =
+        tokio::spawn(async move { Client::new().post(&url, &Delivery::message("wamid.1", SECRET)).await.status });
+    upstream.next().await;
+    running.signal("TERM").await;
+    running.log.with("stopping").await;
+    permits.add_permits(1);
+    assert_eq!(sender.await.unwrap(), 200);
+    assert_eq!(running.end().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_policy_that_is_wrong_is_explained_with_its_lines() {
+    let folder = TempDir::new().expect("a folder");
+    let file = folder.path().join("policy.yaml");
+    std::fs::write(&file, "sources:\n  - name: a\n    path: /hook\n    secrets: [SECRET]\n    colour: red\n")
+        .expect("a file");
+    let mut running = Running::start(&["--policy", file.to_str().expect("text")], &[]);
+    let line = running.log.with("policy.yaml:5").await;
+    assert!(line.contains("colour"), "{line}");
+    running.log.with("SECRET").await;
+    assert_ne!(running.end().await, Some(0));
+}

@@ -1,0 +1,74 @@
+//! Stopping without losing anything.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hookgate::server::Server;
+use hookgate_tests::Delivery;
+use hookgate_tests::client::{Client, Raw, head};
+use hookgate_tests::hooked::{SECRET, config};
+use hookgate_tests::upstream::{Reply, Upstream};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+
+use crate::answers::all_to;
+
+#[tokio::test]
+async fn what_is_under_way_is_finished_and_nothing_new_is_taken() {
+    let permits = Arc::new(Semaphore::new(0));
+    let mut upstream = Upstream::answering(Reply::Held(permits.clone(), 200)).await;
+    let server = Server::start(config(&all_to(&upstream))).await.expect("it starts");
+    let (address, admin) = (server.address(), server.admin_address().expect("an admin address"));
+    let url = format!("http://{address}/hook");
+    let sender =
+        tokio::spawn(async move { Client::new().post(&url, &Delivery::message("wamid.1", SECRET)).await.status });
+    upstream.next().await;
+
+    let stopping = tokio::spawn(server.stop());
+    while Client::new().get(&format!("http://{admin}/readyz")).await.status == 200 {
+        tokio::task::yield_now().await;
+    }
+    while TcpStream::connect(address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    assert!(!stopping.is_finished(), "a delivery is under way");
+    permits.add_permits(1);
+    assert_eq!(sender.await.unwrap(), 200);
+    stopping.await.unwrap();
+    assert!(TcpStream::connect(admin).await.is_err(), "the admin address goes last");
+}
+
+#[tokio::test]
+async fn a_delivery_whose_sender_hung_up_is_waited_for() {
+    let permits = Arc::new(Semaphore::new(0));
+    let mut upstream = Upstream::answering(Reply::Held(permits.clone(), 200)).await;
+    let server = Server::start(config(&all_to(&upstream))).await.expect("it starts");
+    let delivery = Delivery::message("wamid.1", SECRET);
+    let mut sender = Raw::connect(server.address()).await;
+    sender.write(head(&delivery, "/hook", &format!("Content-Length: {}\r\n", delivery.body.len()))).await;
+    sender.write(&delivery.body).await;
+    upstream.next().await;
+    drop(sender);
+    let address = server.address();
+    let stopping = tokio::spawn(server.stop());
+    while TcpStream::connect(address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    assert!(!stopping.is_finished());
+    permits.add_permits(1);
+    stopping.await.unwrap();
+}
+
+#[tokio::test]
+async fn it_does_not_wait_for_ever() {
+    let mut upstream = Upstream::answering(Reply::Hang).await;
+    let mut config = config(&all_to(&upstream));
+    config.limits.stop_time = Duration::from_millis(200);
+    let server = Server::start(config).await.expect("it starts");
+    let url = format!("http://{}/hook", server.address());
+    let sender =
+        tokio::spawn(async move { Client::new().post(&url, &Delivery::message("wamid.1", SECRET)).await.status });
+    upstream.next().await;
+    tokio::time::timeout(Duration::from_secs(5), server.stop()).await.expect("it stops");
+    sender.abort();
+}

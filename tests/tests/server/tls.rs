@@ -1,0 +1,102 @@
+//! HTTPS on both sides.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+
+use hookgate::server::{Server, Tls};
+use hookgate_tests::Delivery;
+use hookgate_tests::hooked::{Hooked, SECRET, config};
+use hookgate_tests::upstream::{Reply, Upstream};
+use http::Version;
+use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
+use rustls::ServerConfig;
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::PrivateKeyDer;
+use tempfile::TempDir;
+
+use crate::answers::all_to;
+
+fn certificate() -> CertifiedKey<KeyPair> {
+    generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).expect("a certificate")
+}
+
+fn secure(certificate: &CertifiedKey<KeyPair>) -> Arc<ServerConfig> {
+    let key = PrivateKeyDer::try_from(certificate.signing_key.serialize_der()).expect("a key");
+    let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(vec![certificate.cert.der().clone()], key))
+        .expect("a certificate with its key");
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Arc::new(config)
+}
+
+fn written(folder: &TempDir, name: &str, text: &str) -> PathBuf {
+    let path = folder.path().join(name);
+    std::fs::write(&path, text).expect("a file");
+    path
+}
+
+#[tokio::test]
+async fn a_target_with_a_known_authority_is_reached_over_http2() {
+    let certificate = certificate();
+    let mut upstream = Upstream::with_tls(secure(&certificate)).await;
+    let folder = TempDir::new().expect("a folder");
+    let mut config = config(&all_to(&upstream));
+    config.target_ca = Some(written(&folder, "ca.pem", &certificate.cert.pem()));
+    let hooked = Hooked::start(config).await;
+    let delivery = Delivery::message("wamid.1", SECRET);
+    assert_eq!(hooked.status(&delivery).await, 200);
+    let seen = upstream.next().await;
+    assert_eq!(seen.version, Version::HTTP_2);
+    assert_eq!(seen.body, delivery.body);
+}
+
+#[tokio::test]
+async fn a_target_that_nobody_vouches_for_gets_nothing() {
+    let mut upstream = Upstream::with_tls(secure(&certificate())).await;
+    let hooked = Hooked::with(&all_to(&upstream)).await;
+    assert_eq!(hooked.status(&Delivery::message("wamid.1", SECRET)).await, 502);
+    assert!(upstream.rest().is_empty());
+}
+
+#[tokio::test]
+async fn deliveries_are_taken_over_https() {
+    let certificate = certificate();
+    let folder = TempDir::new().expect("a folder");
+    let cert = written(&folder, "cert.pem", &certificate.cert.pem());
+    let key = written(&folder, "key.pem", &certificate.signing_key.serialize_pem());
+    let mut upstream = Upstream::answering(Reply::Status(200)).await;
+    let mut config = config(&all_to(&upstream));
+    config.tls = Some(Tls { cert: cert.clone(), key });
+    let server = Server::start(config).await.expect("it starts");
+    let delivery = Delivery::message("wamid.1", SECRET);
+    for version in ["--http1.1", "--http2"] {
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--show-error", "--output", "/dev/null", "--write-out", "%{http_code}", version]);
+        curl.arg("--cacert").arg(&cert).arg("--data-binary").arg(String::from_utf8_lossy(&delivery.body).as_ref());
+        for (name, value) in &delivery.headers {
+            curl.arg("--header").arg(format!("{name}: {value}"));
+        }
+        curl.arg(format!("https://localhost:{}/hook", server.address().port()));
+        let output = tokio::task::spawn_blocking(move || curl.output().expect("curl is installed")).await.unwrap();
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout),
+            "200",
+            "{version} {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    assert_eq!(upstream.next().await.header("x-forwarded-proto"), Some("https"));
+}
+
+#[tokio::test]
+async fn a_certificate_without_its_key_is_refused() {
+    let folder = TempDir::new().expect("a folder");
+    let upstream = Upstream::answering(Reply::Status(200)).await;
+    let mut config = config(&all_to(&upstream));
+    let cert = written(&folder, "cert.pem", &certificate().cert.pem());
+    let key = written(&folder, "key.pem", &certificate().signing_key.serialize_pem());
+    config.tls = Some(Tls { cert, key });
+    assert!(Server::start(config).await.is_err());
+}
