@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use hookgate_core::{Attempt, Deliver, Dispatch, Gate, Message, Outcome, Request, Response, Target, Verdict};
+use hookgate_core::{Attempt, Deliver, Gate, Message, Outcome, Request, Response, Target, Verdict};
 
 use crate::claims::{Claims, Found, Id, StoreError};
 use crate::forward::Original;
@@ -31,10 +31,13 @@ struct Tried<'a> {
 }
 
 /// What is still to be sent to one target.
-struct Share<'d, 'g> {
-    target: &'g str,
-    messages: Cow<'d, [Message]>,
+struct Share<'a> {
+    target: &'a str,
+    messages: Cow<'a, [Message]>,
 }
+
+/// What needs not be sent, and what is still to be.
+type Claimed<'a> = (Vec<Tried<'a>>, Vec<Share<'a>>);
 
 impl<'a> Carrier<'a> {
     /// Sends what is still to be sent, and says what to answer.
@@ -42,12 +45,17 @@ impl<'a> Carrier<'a> {
     /// # Errors
     /// The store failed, and nothing was sent.
     pub(crate) async fn carry(&self, deliver: &Deliver<'a>) -> Result<Response, StoreError> {
-        let mut claims = self.claims(deliver)?;
-        let (mut tried, shares) = match self.claim(deliver, claims.as_mut()) {
+        if deliver.dispatches.is_empty() {
+            let settlement = self.gate.settle(&[]);
+            report(deliver, &[], settlement.response.status);
+            return Ok(settlement.response);
+        }
+        let mut claims = Claims::new(Store::open()?, self.gate.dedupe(), self.clock);
+        let (mut tried, shares) = match self.claim(deliver, &mut claims) {
             Ok(claimed) => claimed,
             Err(error) => {
                 // What is not given back here frees itself when its lease is over.
-                let _ = claims.as_mut().map(|claims| claims.finish(&[]));
+                let _ = claims.finish(&[]);
                 return Err(error);
             }
         };
@@ -62,34 +70,15 @@ impl<'a> Carrier<'a> {
             .flat_map(|(tried, _)| ids(deliver, tried.target, &tried.events))
             .collect();
         // The targets have it: to answer anything else because of the store would only send it to them once more.
-        if let Some(Err(StoreError(reason))) = claims.as_mut().map(|claims| claims.finish(&delivered)) {
+        if let Err(StoreError(reason)) = claims.finish(&delivered) {
             log::line(&format!("delivered, but not remembered: {reason}"));
         }
         report(deliver, &tried, settlement.response.status);
         Ok(settlement.response)
     }
 
-    /// None when there is nothing to claim, or the policy remembers nothing.
-    fn claims(&self, deliver: &Deliver<'_>) -> Result<Option<Claims<Store>>, StoreError> {
-        let dedupe = self.gate.dedupe();
-        if deliver.dispatches.is_empty() || dedupe.window_s == 0 || dedupe.max_keys == 0 {
-            return Ok(None);
-        }
-        Ok(Some(Claims::new(Store::open()?, dedupe, self.clock)))
-    }
-
     /// Finds out which events of each dispatch are still to be sent.
-    #[allow(clippy::type_complexity)]
-    fn claim<'d>(
-        &self,
-        deliver: &'d Deliver<'a>,
-        claims: Option<&mut Claims<Store>>,
-    ) -> Result<(Vec<Tried<'d>>, Vec<Share<'d, 'd>>), StoreError> {
-        let whole = |dispatch: &'d Dispatch<'a>| Share {
-            target: dispatch.target,
-            messages: Cow::Borrowed(dispatch.messages.as_slice()),
-        };
-        let Some(claims) = claims else { return Ok((Vec::new(), deliver.dispatches.iter().map(whole).collect())) };
+    fn claim<'d>(&self, deliver: &'d Deliver<'a>, claims: &mut Claims<Store>) -> Result<Claimed<'d>, StoreError> {
         let mut tried = Vec::new();
         let mut shares = Vec::new();
         for dispatch in &deliver.dispatches {
@@ -106,18 +95,18 @@ impl<'a> Carrier<'a> {
                 };
                 tried.push(Tried { target: dispatch.target, events: vec![event], outcome });
             }
-            if free.len() == dispatch.events.len() {
-                shares.push(whole(dispatch));
-            } else if !free.is_empty() {
-                let messages = self.gate.narrow(&self.request, &deliver.delivery, dispatch.target, &free);
-                shares.push(Share { target: dispatch.target, messages: Cow::Owned(messages) });
-            }
+            let messages = if free.len() == dispatch.events.len() {
+                Cow::Borrowed(dispatch.messages.as_slice())
+            } else {
+                Cow::Owned(self.gate.narrow(&self.request, &deliver.delivery, dispatch.target, &free))
+            };
+            shares.push(Share { target: dispatch.target, messages });
         }
         Ok((tried, shares))
     }
 
     /// Sends one target its messages, one after the other, so that they arrive in their order.
-    async fn send<'s>(&self, share: &'s Share<'_, 's>) -> Vec<Tried<'s>> {
+    async fn send<'s>(&self, share: &'s Share<'_>) -> Vec<Tried<'s>> {
         let target = self.gate.targets().iter().find(|target| target.name() == share.target);
         let url = target.and_then(Target::url).and_then(Url::parse);
         let timeout = Duration::from_millis(target.map_or(0, Target::timeout_ms).into());
