@@ -240,3 +240,6 @@ fn index(rules: &[Rule]) -> (Index, Vec<usize>) {
     }
     (indexed, general)
 }
+
+#[cfg(test)]
+mod tests;

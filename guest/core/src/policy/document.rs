@@ -83,6 +83,7 @@ described! {
         /// The names of the targets; each gets the event.
         pub(crate) to: Option<Targets>,
         /// The event goes nowhere. It is answered 200 and counted.
+        #[expect(dead_code, reason = "where it is there, `to` is not, which says the same")]
         pub(crate) drop: Option<True>,
     }
 
@@ -147,6 +148,7 @@ described! {
         /// The names of the targets; each gets the event.
         pub(crate) to: Option<Targets>,
         /// The event goes nowhere. It is answered 200 and counted.
+        #[expect(dead_code, reason = "where it is there, `to` is not, which says the same")]
         pub(crate) drop: Option<True>,
     }
 

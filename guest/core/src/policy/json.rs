@@ -20,9 +20,22 @@ pub(super) enum Json {
 impl Json {
     /// The value of an object's member; none when this is no object or has no such member.
     pub(super) fn member(&self, name: &str) -> Option<&Self> {
+        self.members().iter().find(|(found, _)| found == name).map(|(_, value)| value)
+    }
+
+    /// The values of a list; empty when this is no list.
+    pub(super) fn items(&self) -> &[Self] {
         match self {
-            Self::Object(members) => members.iter().find(|(found, _)| found == name).map(|(_, value)| value),
-            _ => None,
+            Self::List(values) => values,
+            _ => &[],
+        }
+    }
+
+    /// The members of an object; empty when this is no object.
+    pub(super) fn members(&self) -> &[(String, Self)] {
+        match self {
+            Self::Object(members) => members,
+            _ => &[],
         }
     }
 

@@ -97,3 +97,6 @@ pub(crate) fn secret_names(text: &str) -> Result<Vec<String>, Vec<PolicyError>> 
 fn parse(text: &str) -> Result<Json, Vec<PolicyError>> {
     serde_json::from_str(text).map_err(|error| vec![PolicyError { pointer: String::new(), message: error.to_string() }])
 }
+
+#[cfg(test)]
+mod tests;

@@ -155,16 +155,10 @@ pub(super) struct Context<'d> {
 
 impl<'d> Context<'d> {
     pub(super) fn new(document: &'d Json, secrets: Option<Secrets<'d>>) -> Self {
-        let target_names: Vec<_> = match document.member("targets") {
-            Some(Json::Object(targets)) => targets.iter().map(|(name, _)| name.as_str()).collect(),
-            _ => vec![],
-        };
-        let source_names: Vec<_> = match document.member("sources") {
-            Some(Json::List(sources)) => {
-                sources.iter().filter_map(|source| source.member("name").and_then(Json::as_str)).collect()
-            }
-            _ => vec![],
-        };
+        let targets = document.member("targets").map(Json::members).unwrap_or_default();
+        let target_names: Vec<_> = targets.iter().map(|(name, _)| name.as_str()).collect();
+        let sources = document.member("sources").map(Json::items).unwrap_or_default();
+        let source_names: Vec<_> = sources.iter().filter_map(|source| source.member("name")?.as_str()).collect();
         Self {
             targets: target_names.iter().enumerate().map(|(index, name)| (*name, index)).collect(),
             target_names,

@@ -9,11 +9,13 @@ pub(super) fn suggest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     if name.len() > 64 || known.len() > 256 {
         return None;
     }
-    let close = name.chars().count().div_ceil(3);
+    let letters = name.chars().count();
+    // Three make `timeout` `timeout_ms`; of a short name, half must be right.
+    let most = letters.div_ceil(2).min(3);
     known
         .iter()
         .map(|known| (distance(name, known), *known))
-        .filter(|(distance, _)| *distance <= close)
+        .filter(|(distance, _)| *distance <= most && *distance < letters)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, known)| known)
 }
@@ -59,6 +61,9 @@ mod tests {
         assert_eq!(suggest("secret", &known), Some("secrets"));
         assert_eq!(suggest("shceme", &known), Some("scheme"));
         assert_eq!(suggest("password", &known), None);
+        assert_eq!(suggest("timeout", &["timeout_ms"]), Some("timeout_ms"));
+        assert_eq!(suggest("bto", &["bot"]), Some("bot"));
+        assert_eq!(suggest("x", &["y"]), None);
         assert_eq!(suggest("", &known), None);
     }
 }

@@ -7,6 +7,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use fluent_uri::Uri;
+use hashbrown::HashSet;
 #[cfg(feature = "schema")]
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
@@ -44,7 +45,7 @@ macro_rules! text {
         $(, $check:expr)?
     ) => {
         $(#[$doc])*
-                pub(crate) struct $type(pub(crate) String);
+        pub(crate) struct $type(pub(crate) String);
 
         impl Read for $type {
             fn read(json: &Json, at: &At<'_>, context: &mut Context<'_>) -> Option<Self> {
@@ -135,7 +136,7 @@ text! {
     /// A target's address.
     Url: "an absolute http or https URL without user information and fragment",
     is_url,
-    {"type": "string", "format": "uri", "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@]+([/?][^#]*)?$"}
+    {"type": "string", "format": "uri", "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://[^\\s/?#@]+([/?][^\\s#]*)?$"}
 }
 
 fn is_url(text: &str) -> bool {
@@ -171,7 +172,7 @@ impl EventPattern {
 }
 
 /// A target's place in the order of the document, where a rule names it.
-pub(crate) struct TargetRef(pub(crate) usize);
+struct TargetRef(usize);
 
 impl Read for TargetRef {
     fn read(json: &Json, at: &At<'_>, context: &mut Context<'_>) -> Option<Self> {
@@ -182,28 +183,24 @@ impl Read for TargetRef {
     }
 }
 
-schema!([] TargetRef, _generator => json_schema!({"type": "string"}));
-
-/// Targets, each once and at least one.
+/// Targets, each once and at least one, by their places.
 pub(crate) struct Targets(pub(crate) Vec<usize>);
 
 impl Read for Targets {
     fn read(json: &Json, at: &At<'_>, context: &mut Context<'_>) -> Option<Self> {
-        let NonEmpty(read) = NonEmpty::<TargetRef>::read(json, at, context)?;
-        let mut targets = vec![];
-        for (index, TargetRef(target)) in read.into_iter().enumerate() {
-            if targets.contains(&target) {
+        let targets = NonEmpty::<TargetRef>::read(json, at, context);
+        let mut named = HashSet::new();
+        for (index, name) in json.items().iter().map(Json::as_str).enumerate() {
+            if name.is_some_and(|name| !named.insert(name)) {
                 context.error::<()>(&At::Index(at, index), "the target is named more than once");
-            } else {
-                targets.push(target);
             }
         }
-        Some(Self(targets))
+        targets.map(|targets| Self(targets.0.into_iter().map(|target| target.0).collect()))
     }
 }
 
-schema!([] Targets, generator => json_schema!({
-    "type": "array", "items": TargetRef::json_schema(generator), "minItems": 1, "uniqueItems": true
+schema!([] Targets, _generator => json_schema!({
+    "type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": true
 }));
 
 /// The word that says that an event goes nowhere: `true`.
