@@ -129,7 +129,8 @@ impl Gate {
             return Err(Rejection::TooLarge);
         }
         let signatures = Signatures::read(source.scheme, source.accept_x_kapso_signature, request.head.headers)?;
-        let verifier = Verifier::new(&source.keys, signatures);
+        let mut verifier = Verifier::new(&source.keys, signatures);
+        verifier.feed(request.body);
         let (secret, _) = self.examine(source, verifier, request, now)?;
         Ok(Proof { source: &source.name, secret })
     }
