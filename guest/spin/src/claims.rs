@@ -294,3 +294,6 @@ fn number(counter: i64) -> u64 {
 fn text(value: &[u8]) -> Option<&str> {
     std::str::from_utf8(value).ok()
 }
+
+#[cfg(test)]
+mod tests;
