@@ -62,7 +62,7 @@ pub(crate) fn plan(policy: &Policy, request: &Request<'_>, deliver: Deliver<'_>,
             let item = deliver.delivery.events.get(event).map_or("", |event| event.item_key.as_str());
             match claim(policy, dispatch.target, item, now, owner) {
                 Ok(claim) => {
-                    claims.extend(claim.map(|claim| (event, claim)));
+                    claims.push((event, claim));
                     free.push(event);
                 }
                 Err(outcome) => {
@@ -89,11 +89,10 @@ pub(crate) fn plan(policy: &Policy, request: &Request<'_>, deliver: Deliver<'_>,
     plan
 }
 
-/// The claim of an event, or none where the policy remembers nothing; else why it is not to be sent.
-fn claim(policy: &Policy, target: &str, item: &str, now: u64, owner: u32) -> Result<Option<Claim>, Outcome> {
-    let Some(table) = &policy.table else { return Ok(None) };
-    match table.claim(target, item, seconds(now), owner) {
-        Ok(Claimed::Free(claim)) => Ok(Some(claim)),
+/// The claim of an event, or why it is not to be sent.
+fn claim(policy: &Policy, target: &str, item: &str, now: u64, owner: u32) -> Result<Claim, Outcome> {
+    match policy.table.claim(target, item, seconds(now), owner) {
+        Ok(Claimed::Free(claim)) => Ok(claim),
         Ok(Claimed::Duplicate) => Err(Outcome::Duplicate),
         Ok(Claimed::InFlight) => Err(Outcome::InFlight),
         Err(fault) => {
@@ -349,11 +348,10 @@ fn verdict(policy: &Policy, endpoint: &Endpoint, outcome: Outcome) -> Verdict {
 
 /// Commits or releases claims.
 fn end(policy: &Policy, claims: &[Claim], verdict: Verdict, now: u64) {
-    let Some(table) = &policy.table else { return };
     for claim in claims {
         let ended = match verdict {
-            Verdict::Delivered | Verdict::Rejected => table.commit(claim, seconds(now)),
-            Verdict::Failed => table.release(claim, seconds(now)),
+            Verdict::Delivered | Verdict::Rejected => policy.table.commit(claim, seconds(now)),
+            Verdict::Failed => policy.table.release(claim, seconds(now)),
             Verdict::Untouched => Ok(()),
         };
         if let Err(fault) = ended {

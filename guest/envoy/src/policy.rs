@@ -13,8 +13,7 @@ pub(crate) struct Policy {
     pub(crate) gate: Gate,
     /// One for each of the gate's targets, in the same order.
     pub(crate) endpoints: Vec<Endpoint>,
-    /// None where the policy remembers nothing.
-    pub(crate) table: Option<Table<Envoy>>,
+    pub(crate) table: Table<Envoy>,
     pub(crate) stats: Stats,
 }
 
@@ -44,8 +43,7 @@ impl Policy {
         })?;
         let endpoints = endpoints(&gate)?;
         let remembered = gate.dedupe();
-        let table = (remembered.window_s > 0 && remembered.max_keys > 0)
-            .then(|| Table::new(Envoy, remembered.max_keys, remembered.window_s));
+        let table = Table::new(Envoy, remembered.max_keys, remembered.window_s);
         Ok(Self { gate, endpoints, table, stats: Stats::default() })
     }
 

@@ -1,0 +1,48 @@
+//! The plugin's configuration: what is taken, what is refused, and what the log says of it.
+
+use hookgate_tests::Delivery;
+use hookgate_tests::proxy_wasm::{Fate, Request, Vm, World};
+use serde_json::json;
+
+use crate::policies::{PATH, SECRET, passed, to_bot};
+
+fn refused(configuration: &[u8], secrets: &[(&str, &str)]) -> String {
+    let mut vm = Vm::loaded(World::new(secrets.iter().copied()));
+    assert!(!vm.configure(configuration), "it was taken");
+    // What is not configured lets nothing pass.
+    let given = vm.send(&Request::post("/other", &Delivery::new("x", "{}")));
+    assert!(matches!(given.fate, Fate::Answered(answer) if answer.status == 500));
+    vm.world().log()
+}
+
+#[test]
+fn problems_are_logged_with_where_they_are() {
+    let secrets = [("SECRET", SECRET)];
+    let mut policy = to_bot();
+    policy["otherwise"] = json!({"to": ["nobody"]});
+    assert!(refused(policy.to_string().as_bytes(), &secrets).contains("hookgate: policy refused: /otherwise/to"));
+    assert!(refused(to_bot().to_string().as_bytes(), &[]).contains("SECRET"), "a secret that is missing");
+    assert!(refused(to_bot().to_string().as_bytes(), &[("SECRET", "")]).contains("SECRET"), "a secret that is empty");
+    assert!(refused(b"", &secrets).contains("policy refused"));
+    assert!(refused(b"\xff\xfe", &secrets).contains("neither"));
+    let mut policy = to_bot();
+    policy["targets"]["bot"] = json!({"url": "http://127.0.0.1/"});
+    assert!(refused(policy.to_string().as_bytes(), &secrets).contains("/targets/bot: expected \"cluster\""));
+}
+
+#[test]
+fn no_secret_is_ever_logged() {
+    let log = refused(b"{\"sources\": 1}", &[("SECRET", SECRET)]);
+    assert!(!log.contains(SECRET), "{log}");
+}
+
+#[test]
+fn a_bad_policy_leaves_the_one_before_in_force() {
+    let mut vm = Vm::configured(World::new([("SECRET", SECRET)]), to_bot().to_string().as_bytes()).expect("good");
+    assert!(!vm.configure(b"{}"));
+    // Envoy keeps the old plugin with its own context; here it is the same one, which has forgotten its policy.
+    let given = vm.send(&Request::post(PATH, &Delivery::message("wamid.A1", SECRET)));
+    assert!(!matches!(given.fate, Fate::Passed(_)));
+    assert!(vm.configure(to_bot().to_string().as_bytes()));
+    passed(vm.send(&Request::post(PATH, &Delivery::message("wamid.A1", SECRET))));
+}

@@ -1,0 +1,141 @@
+//! What is refused, and how: the sender learns nothing, the log learns why.
+
+use hookgate_tests::Delivery;
+use hookgate_tests::proxy_wasm::{End, Fate, Request, Stop};
+use serde_json::json;
+
+use crate::policies::{PATH, SECRET, answered, filter, passed, to_bot};
+
+fn genuine() -> Delivery {
+    Delivery::message("wamid.A1", SECRET)
+}
+
+#[test]
+fn nobody_learns_why_but_the_log() {
+    let mut vm = filter(&to_bot());
+    let signature = "X-Webhook-Signature";
+    let forged = [
+        (genuine().without(signature), "missing-signature"),
+        (genuine().with(signature, &"0".repeat(64)), "repeated-signature"),
+        (genuine().without(signature).with(signature, "abc"), "malformed-signature"),
+        (genuine().without(signature).with(signature, &"0".repeat(64)), "wrong-signature"),
+        (genuine().signed("another secret"), "wrong-signature"),
+    ];
+    let mut answers = Vec::new();
+    for (delivery, reason) in forged {
+        let given = vm.send(&Request::post(PATH, &delivery));
+        assert_eq!(vm.note(given.id, "result").as_deref(), Some(reason));
+        assert_eq!(vm.note(given.id, "source").as_deref(), Some("whatsapp"));
+        let answer = answered(given);
+        assert_eq!(answer.details, format!("hookgate_{reason}"));
+        let line = format!("hookgate: refused source=whatsapp reason={reason} status=401");
+        assert!(vm.world().log().contains(&line), "{}", vm.world().log());
+        answers.push((answer.status, answer.headers, answer.body));
+    }
+    assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{answers:?}");
+    assert_eq!(answers[0].0, 401);
+    assert_eq!(vm.world().metric("hookgate.requests.source.whatsapp.result.wrong-signature"), 2);
+    let log = vm.world().log();
+    assert!(!log.contains(SECRET) && !log.contains("Hello") && !log.contains("16315551181"), "{log}");
+}
+
+#[test]
+fn bad_signatures_are_refused_before_the_body_comes() {
+    let mut vm = filter(&to_bot());
+    let delivery = genuine().without("X-Webhook-Signature");
+    assert_eq!(answered(vm.send(&Request::post(PATH, &delivery).ending(End::Never))).status, 401);
+}
+
+#[test]
+fn bodies_over_the_limit_are_refused_as_soon_as_that_is_known() {
+    let mut policy = to_bot();
+    policy["limits"] = json!({"body_bytes": 1024});
+    let mut vm = filter(&policy);
+    let large = Delivery::new("x", vec![b' '; 1025]).signed(SECRET);
+    let declared = vm.send(&Request::post(PATH, &large).ending(End::Never));
+    assert_eq!(answered(declared).status, 413);
+    let mut undeclared = Request::post(PATH, &large).cut(&[1024]).ending(End::Never);
+    undeclared.headers.retain(|(name, _)| name != b"content-length");
+    assert_eq!(answered(vm.send(&undeclared)).status, 413);
+    let mut lying = undeclared.clone();
+    lying.headers.push((b"content-length".to_vec(), b"1".to_vec()));
+    assert_eq!(answered(vm.send(&lying)).status, 413);
+    let just = Delivery::new("x", vec![b' '; 1024]).signed(SECRET);
+    passed(vm.send(&Request::post(PATH, &just)));
+}
+
+#[test]
+fn a_413_of_envoys_own_passes_and_is_counted() {
+    let mut vm = filter(&to_bot());
+    let given = vm.send(&Request::post(PATH, &genuine()).ending(End::Never));
+    let answer = vm.envoy_answers(given.id, 413, "request_payload_too_large").expect("an answer");
+    assert_eq!((answer.status, answer.body), (413, b"upstream connect error".to_vec()));
+    assert_eq!(vm.world().metric("hookgate.requests.source.whatsapp.result.too-large"), 1);
+}
+
+#[test]
+fn wrong_methods_get_405_and_the_handshake_its_challenge() {
+    let mut policy = to_bot();
+    policy["sources"][0]["verify_token"] = json!("TARGET_SECRET");
+    let mut vm = filter(&policy);
+    let get = |path: &str| {
+        let mut request = Request::post(path, &Delivery::new("x", "")).ending(End::Headers);
+        request.headers[0].1 = b"GET".to_vec();
+        request
+    };
+    let right = format!("{PATH}?hub.mode=subscribe&hub.challenge=4711&hub.verify_token=target_test_77ab");
+    let answer = answered(vm.send(&get(&right)));
+    assert_eq!((answer.status, answer.body), (200, b"4711".to_vec()));
+    let wrong = format!("{PATH}?hub.mode=subscribe&hub.challenge=4711&hub.verify_token=x");
+    assert_eq!(answered(vm.send(&get(&wrong))).status, 401);
+    let mut put = get(PATH);
+    put.headers[0].1 = b"PUT".to_vec();
+    let answer = answered(vm.send(&put));
+    assert_eq!(answer.status, 405);
+    assert!(answer.headers.contains(&(b"allow".to_vec(), b"GET, POST".to_vec())));
+}
+
+#[test]
+fn other_paths_pass_untouched_but_for_what_only_hookgate_may_say() {
+    let mut vm = filter(&to_bot());
+    for path in ["/", "/webhooks", "/webhooks/whatsapp/", "/webhooks/whatsapp%20", "/other?x=/webhooks/whatsapp"] {
+        let mut request = Request::post(path, &genuine()).cut(&[10, 20]);
+        let (id, message) = passed(vm.send(&request));
+        assert_eq!(message.headers, request.headers);
+        assert_eq!(message.body, genuine().body);
+        assert!(!message.route_cleared);
+        let answer = vm.target_answers(id, 204, &[]).expect("an answer");
+        assert_eq!((answer.status, answer.headers.len()), (204, 2));
+        request.headers.push((b"x-hookgate-target".to_vec(), b"bot".to_vec()));
+        let (_, message) = passed(vm.send(&request));
+        assert_eq!(message.header("x-hookgate-target"), None);
+        assert!(message.route_cleared, "the route may have been chosen by the forged header");
+    }
+}
+
+#[test]
+fn without_the_switch_a_delivery_is_refused_within_a_second() {
+    let mut vm = filter(&to_bot());
+    vm.stop(Stop::All);
+    let given = vm.send(&Request::post(PATH, &genuine()));
+    assert_eq!(given.fate, Fate::Held);
+    vm.pass(999);
+    assert_eq!(vm.answer(given.id).expect("an answer").status, 503);
+    let log = vm.world().log();
+    assert!(log.contains("allow_on_headers_stop_iteration: true"), "{log}");
+    // And again, since nothing has changed.
+    let given = vm.send(&Request::post(PATH, &genuine()));
+    vm.pass(999);
+    assert_eq!(vm.answer(given.id).expect("an answer").status, 503);
+}
+
+#[test]
+fn with_the_switch_a_slow_sender_has_time() {
+    let mut vm = filter(&to_bot());
+    passed(vm.send(&Request::post(PATH, &genuine())));
+    let mut slow = Request::post(PATH, &genuine()).ending(End::Never);
+    slow.pieces.clear();
+    let given = vm.send(&slow);
+    vm.pass(5000);
+    assert_eq!(vm.answer(given.id), None);
+}
