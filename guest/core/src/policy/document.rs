@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use super::json::Json;
 use super::read::{At, Context, Read, object};
 use super::terms::{
-    AnyOf, ByPhoneNumber, Cluster, EventPattern, Named, NamedSecret, NonEmpty, RuleName, SourceName, SourcePath,
+    AnyOf, ByName, ByPhoneNumber, Cluster, EventPattern, NamedSecret, NonEmpty, RuleName, SourceName, SourcePath,
     SourceRef, Status, Targets, Term, True, Url, Whole,
 };
 use super::{BodyForm, Scheme};
@@ -34,7 +34,7 @@ described! {
         /// is answered 200 and counted.
         pub(crate) otherwise: Option<Otherwise>,
         /// The places that events can go to, by name.
-        pub(crate) targets: Option<Named<Target>>,
+        pub(crate) targets: Option<ByName<Target>>,
         /// The memory of what was delivered, so that nothing is delivered to a target twice.
         pub(crate) dedupe: Option<Dedupe>,
         /// What is refused because it is too large.
@@ -244,7 +244,7 @@ fn has_secrets(source: &Json, at: &At<'_>, context: &mut Context<'_>) {
         None => false,
     };
     if !holds("secrets") && !holds("secrets_by_phone_number") {
-        context.error::<()>(at, "expected at least one secret, in `secrets` or `secrets_by_phone_number`");
+        context.note(at, &"expected at least one secret, in `secrets` or `secrets_by_phone_number`");
     }
 }
 
@@ -259,22 +259,22 @@ fn goes_one_way(rule: &Json, at: &At<'_>, context: &mut Context<'_>) {
     match (rule.member("to"), rule.member("drop")) {
         (Some(_), None) | (None, Some(_)) => {}
         (None, None) => {
-            context.error::<()>(at, "expected `to` with the names of targets, or `drop`: true");
+            context.note(at, &"expected `to` with the names of targets, or `drop`: true");
         }
         (Some(_), Some(_)) => {
-            context.error::<()>(at, "expected only one of `to` and `drop`, found both");
+            context.note(at, &"expected only one of `to` and `drop`, found both");
         }
     }
 }
 
 fn says_something(conditions: &Json, at: &At<'_>, context: &mut Context<'_>) {
     if matches!(conditions, Json::Object(members) if members.is_empty()) {
-        context.error::<()>(at, "expected at least one field, found none");
+        context.note(at, &"expected at least one field, found none");
     }
 }
 
 fn is_somewhere(target: &Json, at: &At<'_>, context: &mut Context<'_>) {
     if target.member("url").is_none() && target.member("cluster").is_none() {
-        context.error::<()>(at, "expected `url`, `cluster` or both");
+        context.note(at, &"expected `url`, `cluster` or both");
     }
 }

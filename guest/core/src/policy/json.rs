@@ -1,16 +1,16 @@
 //! JSON as it stands in a policy document: members in their order, repeated names and all.
 
 use alloc::borrow::ToOwned;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use crate::json::{ParseError, Reader};
 
 pub(super) enum Json {
     Null,
     Bool(bool),
-    /// In its shortest decimal form, so `8e3` and `8000.0`, which is how a `google.protobuf.Struct` has it, are `8000`.
+    /// As it is written.
     Number(String),
     String(String),
     List(Vec<Json>),
@@ -18,6 +18,52 @@ pub(super) enum Json {
 }
 
 impl Json {
+    /// The value that stands at a reader.
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, ParseError> {
+        match reader.peek() {
+            Some(b'{') => {
+                let mut members = Vec::new();
+                reader.object(|reader, name| {
+                    members.push((name.to_owned(), Self::read(reader)?));
+                    Ok(())
+                })?;
+                Ok(Self::Object(members))
+            }
+            Some(b'[') => {
+                let mut values = Vec::new();
+                reader.array(|reader| {
+                    values.push(Self::read(reader)?);
+                    Ok(())
+                })?;
+                Ok(Self::List(values))
+            }
+            Some(b'"') => reader.quoted().map(|text| Self::String(text.into_owned())),
+            _ => Ok(match reader.raw()? {
+                "null" => Self::Null,
+                "true" => Self::Bool(true),
+                "false" => Self::Bool(false),
+                number => Self::Number(number.to_owned()),
+            }),
+        }
+    }
+
+    /// The number, if it is a whole one, however it is written: the `google.protobuf.Struct` of a proxy makes `8000.0` of
+    /// `8000`.
+    pub(super) fn whole(&self) -> Option<u32> {
+        let Self::Number(text) = self else { return None };
+        let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let digits = [whole, fraction].concat();
+        let significant = digits.trim_end_matches('0');
+        if significant.is_empty() {
+            return Some(0);
+        }
+        // How many zeros stand between the significant digits and the point.
+        let zeros = digits.len().checked_sub(significant.len())?.checked_signed_diff(fraction.len())?;
+        let zeros = zeros.checked_add(exponent.parse().ok()?)?.try_into().ok()?;
+        significant.parse::<u32>().ok()?.checked_mul(10_u32.checked_pow(zeros)?)
+    }
+
     /// The value of an object's member; none when this is no object or has no such member.
     pub(super) fn member(&self, name: &str) -> Option<&Self> {
         self.members().iter().find(|(found, _)| found == name).map(|(_, value)| value)
@@ -65,65 +111,5 @@ impl fmt::Display for Json {
             Self::Object(members) if members.is_empty() => f.write_str("an empty object"),
             Self::Object(_) => f.write_str("an object"),
         }
-    }
-}
-
-impl<'de> Deserialize<'de> for Json {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Any)
-    }
-}
-
-struct Any;
-
-impl<'de> Visitor<'de> for Any {
-    type Value = Json;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_unit<E>(self) -> Result<Json, E> {
-        Ok(Json::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
-        Ok(Json::Bool(value))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
-        Ok(Json::Number(value.to_string()))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Json, E> {
-        Ok(Json::Number(value.to_string()))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Json, E> {
-        Ok(Json::Number(value.to_string()))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Json, E> {
-        Ok(Json::String(text.to_owned()))
-    }
-
-    fn visit_string<E>(self, text: String) -> Result<Json, E> {
-        Ok(Json::String(text))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Json, A::Error> {
-        let mut values = Vec::new();
-        while let Some(value) = access.next_element()? {
-            values.push(value);
-        }
-        Ok(Json::List(values))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Json, A::Error> {
-        let mut members = Vec::new();
-        while let Some(member) = access.next_entry()? {
-            members.push(member);
-        }
-        Ok(Json::Object(members))
     }
 }

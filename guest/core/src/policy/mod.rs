@@ -8,13 +8,15 @@ mod schema;
 mod suggest;
 mod terms;
 
-use alloc::string::{String, ToString};
+use alloc::format;
+use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 
 use hashbrown::HashMap;
 
+use crate::json::{ParseError, Reader};
 pub(crate) use document::{
     BODY_BYTES, Conditions, Dedupe, EVENTS, Limits, MAX_KEYS, Otherwise, Policy, Rule, Source, TIMEOUT_MS, Target,
     WINDOW_S,
@@ -95,7 +97,22 @@ pub(crate) fn secret_names(text: &str) -> Result<Vec<String>, Vec<PolicyError>> 
 }
 
 fn parse(text: &str) -> Result<Json, Vec<PolicyError>> {
-    serde_json::from_str(text).map_err(|error| vec![PolicyError { pointer: String::new(), message: error.to_string() }])
+    let mut reader = Reader::of(text);
+    let read = Json::read(&mut reader).and_then(|json| reader.finish().map(|()| json));
+    read.map_err(|error| vec![PolicyError { pointer: String::new(), message: syntax(text, error) }])
+}
+
+/// What is wrong with a text that is no JSON, and in which line and column.
+fn syntax(text: &str, error: ParseError) -> String {
+    let (what, at) = match error {
+        ParseError::TooDeep(at) => ("nested too deep", at),
+        ParseError::NotJson(at) => ("not JSON", at),
+        ParseError::NotAnObject | ParseError::TooManyEvents(_) => ("not JSON", 0),
+    };
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.split('\n').count();
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count().saturating_add(1);
+    format!("{what} at line {line} column {column}")
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 
+use hashbrown::hash_map::Entry;
 use hashbrown::{HashMap, HashSet};
 
 use super::PolicyError;
@@ -47,6 +48,7 @@ impl Read for bool {
 }
 
 impl<T: Read> Read for Vec<T> {
+    #[inline(never)]
     fn read(json: &Json, at: &At<'_>, context: &mut Context<'_>) -> Option<Self> {
         let Json::List(values) = json else { return context.expected("a list", json, at) };
         let read: Vec<_> =
@@ -59,6 +61,7 @@ impl<T: Read> Read for Vec<T> {
 macro_rules! object {
     ($type:ident { $($field:ident),+ $(,)? } $(checked by $check:ident)?) => {
         impl Read for $type {
+            #[inline(never)]
             fn read(json: &Json, at: &At<'_>, context: &mut Context<'_>) -> Option<Self> {
                 const FIELDS: &[&str] = &[$(stringify!($field)),+];
                 $(let mut $field = None;)+
@@ -126,12 +129,13 @@ impl fmt::Display for At<'_> {
     }
 }
 
-/// What names must not be used twice.
+/// What is named in a document: each kind has names of its own.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Unique {
-    SourceName,
-    SourcePath,
-    RuleName,
+pub(super) enum Named {
+    Source,
+    Path,
+    Rule,
+    Secret,
 }
 
 /// The values of secrets by name.
@@ -147,9 +151,8 @@ pub(super) struct Context<'d> {
     /// None when only the names of secrets are asked for.
     secrets: Option<Secrets<'d>>,
     secret_names: Vec<String>,
-    secrets_named: HashSet<String>,
-    /// Where each name that must be unique was first used.
-    taken: HashMap<(Unique, String), String>,
+    /// Where each name was first used.
+    first: HashMap<(Named, String), String>,
     errors: Vec<PolicyError>,
 }
 
@@ -166,8 +169,7 @@ impl<'d> Context<'d> {
             source_names,
             secrets,
             secret_names: vec![],
-            secrets_named: HashSet::new(),
-            taken: HashMap::new(),
+            first: HashMap::new(),
             errors: vec![],
         }
     }
@@ -180,18 +182,26 @@ impl<'d> Context<'d> {
         if self.errors.is_empty() { Ok(self.secret_names) } else { Err(self.errors) }
     }
 
-    pub(super) fn error<T>(&mut self, at: &At<'_>, message: impl Into<String>) -> Option<T> {
-        self.errors.push(PolicyError { pointer: at.to_string(), message: message.into() });
+    pub(super) fn error<T>(&mut self, at: &At<'_>, message: impl fmt::Display) -> Option<T> {
+        self.note(at, &message);
         None
     }
 
-    pub(super) fn expected<T>(&mut self, what: &str, found: &Json, at: &At<'_>) -> Option<T> {
-        self.error(at, format!("expected {what}, found {found}"))
+    pub(super) fn expected<T>(&mut self, what: impl fmt::Display, found: &Json, at: &At<'_>) -> Option<T> {
+        self.note(at, &format_args!("expected {what}, found {found}"));
+        None
     }
 
     pub(super) fn expected_one_of<T>(&mut self, names: &[&str], found: &Json, at: &At<'_>) -> Option<T> {
         let hint = hint(found.as_str().unwrap_or_default(), names);
-        self.error(at, format!("expected {}, found {found}{hint}", list(names)))
+        self.note(at, &format_args!("expected {}, found {found}{hint}", list(names)));
+        None
+    }
+
+    /// Notes what is wrong. Out of line, since it is called from everywhere and seldom comes to it.
+    #[inline(never)]
+    pub(super) fn note(&mut self, at: &At<'_>, message: &dyn fmt::Display) {
+        self.errors.push(PolicyError { pointer: at.to_string(), message: message.to_string() });
     }
 
     /// An object's members. A name that is there twice is wrong: one of the two would be lost in silence.
@@ -200,7 +210,7 @@ impl<'d> Context<'d> {
         let mut names = HashSet::with_capacity(members.len());
         for (name, _) in members {
             if !names.insert(name.as_str()) {
-                self.error::<()>(&At::Member(at, name), "the name is there more than once");
+                self.note(&At::Member(at, name), &"the name is there more than once");
             }
         }
         Some(members)
@@ -213,12 +223,8 @@ impl<'d> Context<'d> {
             return;
         }
         let hint = hint(name, known);
-        let message = if hint.is_empty() {
-            format!("unknown field; expected {}", list(known))
-        } else {
-            format!("unknown field{hint}")
-        };
-        self.error::<()>(at, message);
+        let others = if hint.is_empty() { format!("; expected {}", list(known)) } else { String::new() };
+        self.note(at, &format_args!("unknown field{hint}{others}"));
     }
 
     /// The place of a target that the document names, in the order of the document.
@@ -226,7 +232,7 @@ impl<'d> Context<'d> {
         let found = self.targets.get(name).copied();
         found.or_else(|| {
             let hint = hint(name, &self.target_names);
-            self.error(at, format!("there is no target {name:?}{hint}"))
+            self.error(at, format_args!("there is no target {name:?}{hint}"))
         })
     }
 
@@ -234,32 +240,41 @@ impl<'d> Context<'d> {
     pub(super) fn source(&mut self, name: &str, at: &At<'_>) {
         if !self.sources.contains(name) {
             let hint = hint(name, &self.source_names);
-            self.error::<()>(at, format!("there is no source {name:?}{hint}"));
+            self.note(at, &format_args!("there is no source {name:?}{hint}"));
         }
     }
 
     pub(super) fn absent<T: Read>(&mut self, name: &str, at: &At<'_>) -> Option<T> {
-        T::absent().or_else(|| self.error(at, format!("`{name}` is missing")))
+        T::absent().or_else(|| self.error(at, format_args!("`{name}` is missing")))
+    }
+
+    /// Where a name was first used; none when this is the first time.
+    fn used_before(&mut self, what: Named, name: &str, at: &At<'_>) -> Option<&str> {
+        match self.first.entry((what, name.to_owned())) {
+            Entry::Occupied(first) => Some(first.into_mut()),
+            Entry::Vacant(first) => {
+                first.insert(at.to_string());
+                None
+            }
+        }
     }
 
     /// Takes a name; wrong when it is taken already.
-    pub(super) fn take(&mut self, what: Unique, name: &str, at: &At<'_>) {
-        if let Some(first) = self.taken.get(&(what, name.to_owned())) {
+    pub(super) fn take(&mut self, what: Named, name: &str, at: &At<'_>) {
+        if let Some(first) = self.used_before(what, name, at) {
             let message = format!("{name:?} is taken by {first}");
-            self.error::<()>(at, message);
-        } else {
-            self.taken.insert((what, name.to_owned()), at.to_string());
+            self.note(at, &message);
         }
     }
 
     /// The value of a secret that the document names; none, and nothing wrong, while only the names are asked for.
     pub(super) fn secret(&mut self, name: &str, at: &At<'_>) -> Option<&'d str> {
-        if self.secrets_named.insert(name.to_owned()) {
+        if self.used_before(Named::Secret, name, at).is_none() {
             self.secret_names.push(name.to_owned());
         }
         match self.secrets.as_ref()?.get(name) {
             Some(value) => Some(value),
-            None => self.error(at, format!("the secret {name:?} is missing")),
+            None => self.error(at, format_args!("the secret {name:?} is missing")),
         }
     }
 }

@@ -1,10 +1,10 @@
 //! The words and numbers that a policy document is made of.
 
 use alloc::borrow::ToOwned;
-use alloc::format;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::ops::RangeInclusive;
 
 use fluent_uri::Uri;
 use hashbrown::HashSet;
@@ -12,7 +12,7 @@ use hashbrown::HashSet;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::json::Json;
-use super::read::{At, Context, Read, Unique, names};
+use super::read::{At, Context, Named, Read, names};
 use super::{BodyForm, Scheme};
 use crate::event::Kind;
 use crate::verify::{Key, PHONE_NUMBER_ID_LEN};
@@ -49,22 +49,30 @@ macro_rules! text {
 
         impl Read for $type {
             fn read(json: &Json, at: &At<'_>, context: &mut Context<'_>) -> Option<Self> {
-                let valid: fn(&str) -> bool = $valid;
-                match json.as_str() {
-                    Some(text) if valid(text) => {
-                        $(
-                            let check: fn(&mut Context<'_>, &str, &At<'_>) = $check;
-                            check(context, text, at);
-                        )?
-                        Some(Self(text.to_owned()))
-                    }
-                    _ => context.expected($what, json, at),
-                }
+                let text = read_text(json, at, context, $what, $valid)?;
+                $(
+                    let check: fn(&mut Context<'_>, &str, &At<'_>) = $check;
+                    check(context, &text, at);
+                )?
+                Some(Self(text))
             }
         }
 
         schema!([] $type, _generator => json_schema!($schema));
     };
+}
+
+fn read_text(
+    json: &Json,
+    at: &At<'_>,
+    context: &mut Context<'_>,
+    what: &str,
+    valid: fn(&str) -> bool,
+) -> Option<String> {
+    match json.as_str() {
+        Some(text) if valid(text) => Some(text.to_owned()),
+        _ => context.expected(what, json, at),
+    }
 }
 
 const NAME: &str = "a name of 1 to 128 visible ASCII characters, blanks only between them";
@@ -79,13 +87,13 @@ pub(super) fn is_name(text: &str) -> bool {
 text! {
     /// A source's own name.
     SourceName: NAME, is_name, {"type": "string", "pattern": NAME_PATTERN},
-    |context, name, at| context.take(Unique::SourceName, name, at)
+    |context, name, at| context.take(Named::Source, name, at)
 }
 
 text! {
     /// A rule's own name.
     RuleName: NAME, is_name, {"type": "string", "pattern": NAME_PATTERN},
-    |context, name, at| context.take(Unique::RuleName, name, at)
+    |context, name, at| context.take(Named::Rule, name, at)
 }
 
 text! {
@@ -105,12 +113,12 @@ impl Read for NamedSecret {
     fn read(json: &Json, at: &At<'_>, context: &mut Context<'_>) -> Option<Self> {
         let Some(name) = json.as_str().filter(|name| is_name(name)) else {
             // Not quoted: it may be the value, in the name's place.
-            return context.error(at, format!("expected the name of a secret, never its value: {NAME}"));
+            return context.error(at, format_args!("expected the name of a secret, never its value: {NAME}"));
         };
         let value = context.secret(name, at)?;
         match Key::new(value.as_bytes()) {
             Some(key) => Some(Self { name: name.to_owned(), value: value.to_owned(), key }),
-            None => context.error(at, format!("the secret {name:?} is empty")),
+            None => context.error(at, format_args!("the secret {name:?} is empty")),
         }
     }
 }
@@ -129,7 +137,7 @@ text! {
     SourcePath: "a path that begins with `/`, of visible ASCII characters without `?` and `#`",
     |text| text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#')),
     {"type": "string", "pattern": "^/[!\"$->@-~]*$"},
-    |context, path, at| context.take(Unique::SourcePath, path, at)
+    |context, path, at| context.take(Named::Path, path, at)
 }
 
 text! {
@@ -192,7 +200,7 @@ impl Read for Targets {
         let mut named = HashSet::new();
         for (index, name) in json.items().iter().map(Json::as_str).enumerate() {
             if name.is_some_and(|name| !named.insert(name)) {
-                context.error::<()>(&At::Index(at, index), "the target is named more than once");
+                context.note(&At::Index(at, index), &"the target is named more than once");
             }
         }
         targets.map(|targets| Self(targets.0.into_iter().map(|target| target.0).collect()))
@@ -222,12 +230,15 @@ pub(crate) struct Whole<const MIN: u32, const MAX: u32>(pub(crate) u32);
 
 impl<const MIN: u32, const MAX: u32> Read for Whole<MIN, MAX> {
     fn read(json: &Json, at: &At<'_>, context: &mut Context<'_>) -> Option<Self> {
-        let number = match json {
-            Json::Number(number) => number.parse().ok().filter(|number| (MIN..=MAX).contains(number)),
-            _ => None,
-        };
-        number.map(Self).or_else(|| context.expected(&format!("a whole number from {MIN} to {MAX}"), json, at))
+        read_whole(json, at, context, MIN..=MAX).map(Self)
     }
+}
+
+fn read_whole(json: &Json, at: &At<'_>, context: &mut Context<'_>, range: RangeInclusive<u32>) -> Option<u32> {
+    json.whole().filter(|number| range.contains(number)).or_else(|| {
+        let what = format_args!("a whole number from {} to {}", range.start(), range.end());
+        context.expected(what, json, at)
+    })
 }
 
 schema!([const MIN: u32, const MAX: u32] Whole<MIN, MAX>, _generator => json_schema!({
@@ -267,6 +278,7 @@ schema!([T: JsonSchema] NonEmpty<T>, generator => json_schema!({
 pub(crate) struct AnyOf<T>(pub(crate) Vec<T>);
 
 impl<T: Read> Read for AnyOf<T> {
+    #[inline(never)]
     fn read(json: &Json, at: &At<'_>, context: &mut Context<'_>) -> Option<Self> {
         match json {
             Json::List(_) => NonEmpty::read(json, at, context).map(|NonEmpty(values)| Self(values)),
@@ -281,15 +293,15 @@ schema!([T: JsonSchema] AnyOf<T>, generator => {
 });
 
 /// Values by name, in the order of the document.
-pub(crate) struct Named<T>(pub(crate) Vec<(String, T)>);
+pub(crate) struct ByName<T>(pub(crate) Vec<(String, T)>);
 
-impl<T: Read> Read for Named<T> {
+impl<T: Read> Read for ByName<T> {
     fn read(json: &Json, at: &At<'_>, context: &mut Context<'_>) -> Option<Self> {
         read_table(json, at, context, NAME, is_name).map(Self)
     }
 }
 
-schema!([T: JsonSchema] Named<T>, generator => json_schema!({
+schema!([T: JsonSchema] ByName<T>, generator => json_schema!({
     "type": "object",
     "propertyNames": {"pattern": NAME_PATTERN},
     "additionalProperties": generator.subschema_for::<T>()
@@ -324,7 +336,7 @@ fn read_table<T: Read>(
         .map(|(name, value)| {
             let at = At::Member(at, name);
             if !fits(name) {
-                context.error::<()>(&at, format!("expected {what} as the name"));
+                context.note(&at, &format_args!("expected {what} as the name"));
             }
             T::read(value, &at, context).map(|value| (name.clone(), value))
         })

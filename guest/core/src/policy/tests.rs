@@ -203,7 +203,7 @@ fn everything_wrong_is_found_in_one_go() {
 #[test]
 fn text_that_is_not_json_is_refused_with_line_and_column() {
     for (text, place) in
-        [("", "line 1 column 0"), ("{\n \"sources\": [,]}", "line 2 column 14"), ("{} x", "line 1 column 4")]
+        [("", "line 1 column 1"), ("{\n \"sources\": [,]}", "line 2 column 14"), ("{} x", "line 1 column 4")]
     {
         let errors = Gate::compile(text, &SECRETS).unwrap_err();
         let [error] = errors.as_slice() else { panic!("{errors:?}") };
