@@ -62,12 +62,6 @@ impl<'a> From<&'a str> for JsonStr<'a> {
     }
 }
 
-impl serde::Serialize for JsonStr<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> core::result::Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.text())
-    }
-}
-
 /// What comes next inside an object or array.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Next {
@@ -90,7 +84,12 @@ impl<'a> Reader<'a> {
     /// A reader at the start of a body.
     pub(crate) fn new(body: &'a [u8]) -> Result<Self> {
         let text = core::str::from_utf8(body).map_err(|error| ParseError::NotJson(error.valid_up_to()))?;
-        Ok(Self { text, at: 0, base: 0, depth: 0 })
+        Ok(Self::of(text))
+    }
+
+    /// A reader at the start of a text.
+    pub(crate) fn of(text: &'a str) -> Self {
+        Self { text, at: 0, base: 0, depth: 0 }
     }
 
     /// A reader at a value that was found before.
@@ -213,7 +212,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The value that stands here, as it is written.
-    fn raw(&mut self) -> Result<&'a str> {
+    pub(crate) fn raw(&mut self) -> Result<&'a str> {
         self.peek();
         let start = self.at;
         self.pass()?;
@@ -252,7 +251,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next byte that is not a blank.
-    fn peek(&mut self) -> Option<u8> {
+    pub(crate) fn peek(&mut self) -> Option<u8> {
         loop {
             match self.text.as_bytes().get(self.at) {
                 Some(b' ' | b'\n' | b'\r' | b'\t') => self.advance(1),
@@ -361,8 +360,9 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// The string that stands here, its escapes resolved.
     #[inline(never)]
-    fn quoted(&mut self) -> Result<Text<'a>> {
+    pub(crate) fn quoted(&mut self) -> Result<Text<'a>> {
         let (raw, escaped) = self.quoted_raw()?;
         Ok(JsonStr { raw, escaped }.text())
     }
@@ -394,7 +394,7 @@ impl<'a> Reader<'a> {
 
 /// How many bytes from the start on need no second look inside a string. Whole blocks at a time, which the compiler turns
 /// into vector instructions.
-fn plain_run(bytes: &[u8]) -> usize {
+pub(crate) fn plain_run(bytes: &[u8]) -> usize {
     let special = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
     let (blocks, _) = bytes.as_chunks::<16>();
     let plain = blocks.iter().take_while(|block| !block.iter().fold(false, |any, &byte| any | special(byte))).count();

@@ -36,6 +36,7 @@ mod policy;
 mod record;
 mod route;
 mod verify;
+mod write;
 
 pub use answer::{Attempt, Outcome, Settlement, Verdict};
 pub use compose::{BodyOut, Dispatch, Message};

@@ -2,88 +2,76 @@
 
 use alloc::vec::Vec;
 
-use serde::Serialize;
-use serde_json::value::RawValue;
-
 use crate::detail::{self, Detail};
 use crate::event::{Delivery, Event};
-
-#[derive(Serialize)]
-struct Body<'b> {
-    delivery: Envelope<'b>,
-    events: Vec<Item<'b>>,
-}
-
-#[derive(Serialize)]
-struct Envelope<'b> {
-    source: &'b str,
-    kind: &'static str,
-    event: Option<&'b str>,
-    payload_version: Option<&'b str>,
-    batch: bool,
-    test: bool,
-    idempotency_key: Option<&'b str>,
-}
-
-#[derive(Serialize)]
-struct Item<'b> {
-    event: Option<&'b str>,
-    key: &'b str,
-    phone_number_id: Option<&'b str>,
-    business_account_id: Option<&'b str>,
-    customer_id: Option<&'b str>,
-    conversation_id: Option<&'b str>,
-    message_id: Option<&'b str>,
-    direction: Option<&'b str>,
-    status: Option<&'b str>,
-    origin: Option<&'b str>,
-    message_type: Option<&'b str>,
-    new_conversation: Option<bool>,
-    test: bool,
-    text: Option<&'b str>,
-    timestamp: Option<u64>,
-    detail: Detail<'b>,
-    /// The item as received, so that nothing is lost.
-    raw: Option<&'b RawValue>,
-}
+use crate::write::{Write, Writer};
 
 /// The normalised body for the events named by `events`.
 pub(crate) fn body(source: &str, delivery: &Delivery<'_>, events: &[usize], body: &[u8]) -> Vec<u8> {
-    let events = events.iter().filter_map(|index| delivery.events.get(*index));
-    let normalized = Body {
-        delivery: Envelope {
-            source,
-            kind: delivery.kind.as_str(),
-            event: delivery.name.as_deref(),
-            payload_version: delivery.payload_version.as_deref(),
-            batch: delivery.batch.is_some(),
-            test: delivery.test,
-            idempotency_key: delivery.idempotency_key.as_deref(),
-        },
-        events: events.map(|event| item(event, body)).collect(),
-    };
-    // Strings, numbers and spans that were checked: there is nothing that cannot be written.
-    serde_json::to_vec(&normalized).unwrap_or_default()
+    let mut writer = Writer::default();
+    writer.object(|writer| {
+        writer.member("delivery", &Envelope { source, delivery });
+        let items = events.iter().filter_map(|index| delivery.events.get(*index));
+        writer.member("events", &items.map(|event| Item { event, body }).collect::<Vec<_>>());
+    });
+    writer.finish()
 }
 
-fn item<'b>(event: &'b Event<'b>, body: &'b [u8]) -> Item<'b> {
-    Item {
-        event: event.name.as_deref(),
-        key: &event.item_key,
-        phone_number_id: event.phone_number_id.as_deref(),
-        business_account_id: event.business_account_id.as_deref(),
-        customer_id: event.customer_id.as_deref(),
-        conversation_id: event.conversation_id.as_deref(),
-        message_id: event.message_id.as_deref(),
-        direction: event.direction.as_deref(),
-        status: event.status.as_deref(),
-        origin: event.origin.as_deref(),
-        message_type: event.message_type.as_deref(),
-        new_conversation: event.new_conversation,
-        test: event.test,
-        text: event.text.as_deref(),
-        timestamp: event.timestamp,
-        detail: detail::of_event(event, body).unwrap_or(Detail::Other),
-        raw: serde_json::from_slice(event.span.of(body)).ok(),
+struct Envelope<'b> {
+    source: &'b str,
+    delivery: &'b Delivery<'b>,
+}
+
+impl Write for Envelope<'_> {
+    fn write(&self, writer: &mut Writer) {
+        let delivery = self.delivery;
+        writer.object(|writer| {
+            writer.member("source", &self.source);
+            writer.member("kind", &delivery.kind.as_str());
+            writer.member("event", &delivery.name);
+            writer.member("payload_version", &delivery.payload_version);
+            writer.member("batch", &delivery.batch.is_some());
+            writer.member("test", &delivery.test);
+            writer.member("idempotency_key", &delivery.idempotency_key);
+        });
+    }
+}
+
+struct Item<'b> {
+    event: &'b Event<'b>,
+    body: &'b [u8],
+}
+
+impl Write for Item<'_> {
+    fn write(&self, writer: &mut Writer) {
+        let event = self.event;
+        writer.object(|writer| {
+            writer.member("event", &event.name);
+            writer.member("key", &event.item_key.as_str());
+            writer.member("phone_number_id", &event.phone_number_id);
+            writer.member("business_account_id", &event.business_account_id);
+            writer.member("customer_id", &event.customer_id);
+            writer.member("conversation_id", &event.conversation_id);
+            writer.member("message_id", &event.message_id);
+            writer.member("direction", &event.direction);
+            writer.member("status", &event.status);
+            writer.member("origin", &event.origin);
+            writer.member("message_type", &event.message_type);
+            writer.member("new_conversation", &event.new_conversation);
+            writer.member("test", &event.test);
+            writer.member("text", &event.text);
+            writer.member("timestamp", &event.timestamp);
+            writer.member("detail", &detail::of_event(event, self.body).unwrap_or(Detail::Other));
+            writer.member("raw", &Raw(event.span.of(self.body)));
+        });
+    }
+}
+
+/// The item as received, so that nothing is lost.
+struct Raw<'b>(&'b [u8]);
+
+impl Write for Raw<'_> {
+    fn write(&self, writer: &mut Writer) {
+        writer.raw(self.0);
     }
 }

@@ -2,64 +2,61 @@
 
 use alloc::vec::Vec;
 
-use serde::Serialize;
-
 use crate::event::Span;
 use crate::json::{JsonStr, Reader, Result};
-use crate::parse::transcript;
 use crate::record::{self, Read, record};
+use crate::write::{Write, Writer, written};
 
-/// A message.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Message<'a> {
-    /// WhatsApp's message id.
-    pub id: Option<JsonStr<'a>>,
-    /// Unix seconds in v2, ISO 8601 in v1.
-    pub timestamp: Option<JsonStr<'a>>,
-    /// Digits, sometimes with a `+`.
-    pub from: Option<JsonStr<'a>>,
-    /// Digits, sometimes with a `+`.
-    pub to: Option<JsonStr<'a>>,
-    /// The business-scoped user id.
-    pub from_user_id: Option<JsonStr<'a>>,
-    /// Includes the `@`.
-    pub username: Option<JsonStr<'a>>,
-    /// The group that it was sent in.
-    pub group_id: Option<JsonStr<'a>>,
-    /// The id of the message that this one answers.
-    pub context_id: Option<JsonStr<'a>>,
-    /// Click-to-WhatsApp advertisement data: the raw JSON.
-    #[serde(skip)]
-    pub referral: Option<Span>,
-    /// `inbound` or `outbound`.
-    pub direction: Option<JsonStr<'a>>,
-    /// `received`, `sent`, `delivered`, `read` or `failed`.
-    pub status: Option<JsonStr<'a>>,
-    /// `pending`, `completed` …
-    pub processing_status: Option<JsonStr<'a>>,
-    /// `cloud_api`, `business_app` or `history_sync`.
-    pub origin: Option<JsonStr<'a>>,
-    /// Whether there is a media file.
-    pub has_media: Option<bool>,
-    /// Kapso's rendering of any message as text.
-    pub rendered: Option<JsonStr<'a>>,
-    /// What was said in a voice note.
-    pub transcript: Option<JsonStr<'a>>,
-    /// Kapso's stored copy: readable without credentials, so treat it as a secret.
-    pub media_url: Option<JsonStr<'a>>,
-    /// The content by type.
-    pub content: Content<'a>,
-    /// The history so far, oldest first.
-    pub statuses: Vec<Status<'a>>,
-    /// Why it could not be shown or sent.
-    pub errors: Vec<MessageError<'a>>,
-    /// The conversation it belongs to.
-    pub conversation: Option<Conversation<'a>>,
+written! {
+    /// A message.
+    pub struct Message<'a> {
+        /// WhatsApp's message id.
+        pub id: Option<JsonStr<'a>>,
+        /// Unix seconds in v2, ISO 8601 in v1.
+        pub timestamp: Option<JsonStr<'a>>,
+        /// Digits, sometimes with a `+`.
+        pub from: Option<JsonStr<'a>>,
+        /// Digits, sometimes with a `+`.
+        pub to: Option<JsonStr<'a>>,
+        /// The business-scoped user id.
+        pub from_user_id: Option<JsonStr<'a>>,
+        /// Includes the `@`.
+        pub username: Option<JsonStr<'a>>,
+        /// The group that it was sent in.
+        pub group_id: Option<JsonStr<'a>>,
+        /// The id of the message that this one answers.
+        pub context_id: Option<JsonStr<'a>>,
+        /// Click-to-WhatsApp advertisement data: the raw JSON.
+        pub referral: Option<Span>,
+        /// `inbound` or `outbound`.
+        pub direction: Option<JsonStr<'a>>,
+        /// `received`, `sent`, `delivered`, `read` or `failed`.
+        pub status: Option<JsonStr<'a>>,
+        /// `pending`, `completed` …
+        pub processing_status: Option<JsonStr<'a>>,
+        /// `cloud_api`, `business_app` or `history_sync`.
+        pub origin: Option<JsonStr<'a>>,
+        /// Whether there is a media file.
+        pub has_media: Option<bool>,
+        /// Kapso's rendering of any message as text.
+        pub rendered: Option<JsonStr<'a>>,
+        /// What was said in a voice note.
+        pub transcript: Option<JsonStr<'a>>,
+        /// Kapso's stored copy: readable without credentials, so treat it as a secret.
+        pub media_url: Option<JsonStr<'a>>,
+        /// The content by type.
+        pub content: Content<'a>,
+        /// The history so far, oldest first.
+        pub statuses: Vec<Status<'a>>,
+        /// Why it could not be shown or sent.
+        pub errors: Vec<MessageError<'a>>,
+        /// The conversation it belongs to.
+        pub conversation: Option<Conversation<'a>>,
+    }
 }
 
 /// A message's content by type.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Content<'a> {
     /// Text.
     Text(JsonStr<'a>),
@@ -97,6 +94,32 @@ pub enum Content<'a> {
     Unsupported,
     /// A type that this version does not know, by name.
     Other(Option<JsonStr<'a>>),
+}
+
+impl Write for Content<'_> {
+    fn write(&self, writer: &mut Writer) {
+        let (name, value): (_, &dyn Write) = match self {
+            Self::Text(text) => ("text", text),
+            Self::Image(media) => ("image", media),
+            Self::Video(media) => ("video", media),
+            Self::Audio(media) => ("audio", media),
+            Self::Document(media) => ("document", media),
+            Self::Sticker(media) => ("sticker", media),
+            Self::Location(location) => ("location", location),
+            Self::Contacts(cards) => ("contacts", cards),
+            Self::ButtonReply(reply) => ("button_reply", reply),
+            Self::ListReply(reply) => ("list_reply", reply),
+            Self::FlowReply(reply) => ("flow_reply", reply),
+            Self::Button(button) => ("button", button),
+            Self::Reaction(reaction) => ("reaction", reaction),
+            Self::Order(order) => ("order", order),
+            Self::Template(template) => ("template", template),
+            Self::System(message) => ("system", message),
+            Self::Unsupported => return "unsupported".write(writer),
+            Self::Other(name) => ("other", name),
+        };
+        writer.object(|writer| writer.member(name, value));
+    }
 }
 
 impl Default for Content<'_> {
@@ -149,7 +172,7 @@ record! {
     /// A shared contact.
     pub struct ContactCard<'a> {
         /// The formatted name.
-        pub name: Option<JsonStr<'a>> = "name" with contact_name,
+        pub name: Option<JsonStr<'a>> = "name" . "formatted_name",
         /// The contact's numbers.
         pub phones: Vec<ContactPhone<'a>> = "phones",
     }
@@ -243,7 +266,7 @@ record! {
         /// Its name.
         pub name: Option<JsonStr<'a>> = "name",
         /// Its language's code.
-        pub language: Option<JsonStr<'a>> = "language" with language_code,
+        pub language: Option<JsonStr<'a>> = "language" . "code",
     }
 }
 
@@ -269,7 +292,7 @@ record! {
         /// In a sentence.
         pub message: Option<JsonStr<'a>> = "message",
         /// In more sentences.
-        pub details: Option<JsonStr<'a>> = "error_data" with error_details,
+        pub details: Option<JsonStr<'a>> = "error_data" . "details",
     }
 }
 
@@ -327,8 +350,7 @@ record! {
         from_user_id: Option<JsonStr<'a>> = "from_user_id",
         username: Option<JsonStr<'a>> = "username",
         group_id: Option<JsonStr<'a>> = "group_id",
-        context_id: Option<JsonStr<'a>> = "context" with context_id,
-        #[serde(skip)]
+        context_id: Option<JsonStr<'a>> = "context" . "id",
         referral: Option<Span> = "referral",
         direction: Option<JsonStr<'a>> = "direction",
         status: Option<JsonStr<'a>> = "status",
@@ -337,12 +359,8 @@ record! {
         errors: Vec<MessageError<'a>> = "errors",
         error: Option<MessageError<'a>> = "error",
         kapso: Kapso<'a> = "kapso",
-        text: Option<JsonStr<'a>> = "text" with text_body,
-        image: Media<'a> = "image",
-        video: Media<'a> = "video",
-        audio: Media<'a> = "audio",
-        document: Media<'a> = "document",
-        sticker: Media<'a> = "sticker",
+        text: Option<JsonStr<'a>> = "text" . "body",
+        media: Media<'a> = "image" | "video" | "audio" | "document" | "sticker",
         location: Location<'a> = "location",
         contacts: Vec<ContactCard<'a>> = "contacts",
         interactive: Interactive<'a> = "interactive",
@@ -362,7 +380,7 @@ record! {
         origin: Option<JsonStr<'a>> = "origin",
         has_media: Option<bool> = "has_media",
         content: Option<JsonStr<'a>> = "content",
-        transcript: Option<JsonStr<'a>> = "transcript" with transcript,
+        transcript: Option<JsonStr<'a>> = "transcript" or "text",
         media_url: Option<JsonStr<'a>> = "media_url",
         statuses: Vec<Status<'a>> = "statuses",
     }
@@ -374,27 +392,6 @@ record! {
         list: Option<Reply<'a>> = "list_reply",
         flow: Option<FlowReply<'a>> = "nfm_reply",
     }
-}
-
-type Slot<'s, 'a> = &'s mut Option<JsonStr<'a>>;
-fn text_body<'a>(reader: &mut Reader<'a>, slot: Slot<'_, 'a>) -> Result<()> {
-    reader.member("body", slot)
-}
-
-fn context_id<'a>(reader: &mut Reader<'a>, slot: Slot<'_, 'a>) -> Result<()> {
-    reader.member("id", slot)
-}
-
-fn language_code<'a>(reader: &mut Reader<'a>, slot: Slot<'_, 'a>) -> Result<()> {
-    reader.member("code", slot)
-}
-
-fn contact_name<'a>(reader: &mut Reader<'a>, slot: Slot<'_, 'a>) -> Result<()> {
-    reader.member("formatted_name", slot)
-}
-
-fn error_details<'a>(reader: &mut Reader<'a>, slot: Slot<'_, 'a>) -> Result<()> {
-    reader.member("details", slot)
 }
 
 impl<'a> Read<'a> for Option<Message<'a>> {
@@ -455,11 +452,11 @@ impl<'a> Raw<'a> {
         let Some(r#type) = self.r#type.or(self.message_type) else { return Content::Other(None) };
         match &*r#type.text() {
             "text" => Content::Text(self.text.or(self.content).unwrap_or_default()),
-            "image" => Content::Image(self.image),
-            "video" => Content::Video(self.video),
-            "audio" => Content::Audio(self.audio),
-            "document" => Content::Document(self.document),
-            "sticker" => Content::Sticker(self.sticker),
+            "image" => Content::Image(self.media),
+            "video" => Content::Video(self.media),
+            "audio" => Content::Audio(self.media),
+            "document" => Content::Document(self.media),
+            "sticker" => Content::Sticker(self.media),
             "location" => Content::Location(self.location),
             "contacts" => Content::Contacts(self.contacts),
             "interactive" => match self.interactive {

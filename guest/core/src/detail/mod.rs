@@ -6,8 +6,6 @@ mod project;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use serde::Serialize;
-
 pub use message::{
     Button, ContactCard, ContactPhone, Content, Conversation, FlowReply, Location, Media, Message, MessageError, Order,
     OrderItem, Reaction, Reply, Status, SystemMessage, Template,
@@ -20,10 +18,10 @@ pub use project::{
 use crate::event::{Delivery, Event, Kind, Span};
 use crate::json::{JsonStr, ParseError, Reader};
 use crate::record::{self, record};
+use crate::write::{Write, Writer};
 
 /// An event's own content, typed by family. Values keep Kapso's own text: times are not converted.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Detail<'a> {
     /// A message, or what became of one.
     Message(Box<Message<'a>>),
@@ -51,6 +49,26 @@ pub enum Detail<'a> {
     Other,
 }
 
+impl Write for Detail<'_> {
+    fn write(&self, writer: &mut Writer) {
+        let (name, value): (_, &dyn Write) = match self {
+            Self::Message(message) => ("message", &**message),
+            Self::Status(status) => ("status", status),
+            Self::Conversation(event) => ("conversation", event),
+            Self::Contact(event) => ("contact", event),
+            Self::PhoneNumber(event) => ("phone_number", event),
+            Self::Account(event) => ("account", event),
+            Self::Workflow(event) => ("workflow", event),
+            Self::Project(event) => ("project", event),
+            Self::AgentRun(run) => ("agent_run", run),
+            Self::Config(event) => ("config", event),
+            Self::MetaChange(change) => ("meta_change", change),
+            Self::Other => return "other".write(writer),
+        };
+        writer.object(|writer| writer.member(name, value));
+    }
+}
+
 /// A delivery with what each of its events says in full.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parsed<'a> {
@@ -66,7 +84,6 @@ record! {
         /// `changes[].field`.
         pub field: Option<JsonStr<'a>> = "field",
         /// The raw JSON of `value`.
-        #[serde(skip)]
         pub value: Option<Span> = "value",
     }
 }

@@ -3,23 +3,23 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use serde::Serialize;
-
 use super::Detail;
 use super::message::{Conversation, Message};
 use crate::event::Span;
 use crate::json::{JsonStr, Reader, Result};
-use crate::record::{Read, record};
+use crate::record::{self, Read, record};
+use crate::write::written;
 
-/// `whatsapp.conversation.*`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct ConversationEvent<'a> {
-    /// The conversation.
-    pub conversation: Conversation<'a>,
-    /// The minutes without a message.
-    pub inactive_minutes: Option<u32>,
-    /// The message since when.
-    pub since_message_id: Option<JsonStr<'a>>,
+written! {
+    /// `whatsapp.conversation.*`.
+    pub struct ConversationEvent<'a> {
+        /// The conversation.
+        pub conversation: Conversation<'a>,
+        /// The minutes without a message.
+        pub inactive_minutes: Option<u32>,
+        /// The message since when.
+        pub since_message_id: Option<JsonStr<'a>>,
+    }
 }
 
 record! {
@@ -62,42 +62,44 @@ record! {
     }
 }
 
-/// `whatsapp.phone_number.*`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct PhoneNumberEvent<'a> {
-    /// Stable per number and Meta event.
-    pub id: Option<JsonStr<'a>>,
-    /// ISO 8601.
-    pub occurred_at: Option<JsonStr<'a>>,
-    /// The Kapso project.
-    pub project_id: Option<JsonStr<'a>>,
-    /// The customer's id in your system.
-    pub external_customer_id: Option<JsonStr<'a>>,
-    /// `dedicated` or `coexistence`.
-    pub connection_type: Option<JsonStr<'a>>,
-    /// Why it was disconnected.
-    pub disconnection_reason: Option<JsonStr<'a>>,
-    /// Who did it.
-    pub initiated_by: Option<JsonStr<'a>>,
+written! {
+    /// `whatsapp.phone_number.*`.
+    pub struct PhoneNumberEvent<'a> {
+        /// Stable per number and Meta event.
+        pub id: Option<JsonStr<'a>>,
+        /// ISO 8601.
+        pub occurred_at: Option<JsonStr<'a>>,
+        /// The Kapso project.
+        pub project_id: Option<JsonStr<'a>>,
+        /// The customer's id in your system.
+        pub external_customer_id: Option<JsonStr<'a>>,
+        /// `dedicated` or `coexistence`.
+        pub connection_type: Option<JsonStr<'a>>,
+        /// Why it was disconnected.
+        pub disconnection_reason: Option<JsonStr<'a>>,
+        /// Who did it.
+        pub initiated_by: Option<JsonStr<'a>>,
+    }
 }
 
-/// `whatsapp.account.*`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct AccountEvent<'a> {
-    /// The event's id.
-    pub id: Option<JsonStr<'a>>,
-    /// ISO 8601.
-    pub occurred_at: Option<JsonStr<'a>>,
-    /// The Kapso project.
-    pub project_id: Option<JsonStr<'a>>,
-    /// The numbers of the account.
-    pub phone_number_ids: Vec<JsonStr<'a>>,
-    /// What is restricted.
-    pub restrictions: Vec<Restriction<'a>>,
-    /// What was violated.
-    pub violation_type: Option<JsonStr<'a>>,
-    /// `DISABLE` or `REINSTATE`.
-    pub ban_state: Option<JsonStr<'a>>,
+written! {
+    /// `whatsapp.account.*`.
+    pub struct AccountEvent<'a> {
+        /// The event's id.
+        pub id: Option<JsonStr<'a>>,
+        /// ISO 8601.
+        pub occurred_at: Option<JsonStr<'a>>,
+        /// The Kapso project.
+        pub project_id: Option<JsonStr<'a>>,
+        /// The numbers of the account.
+        pub phone_number_ids: Vec<JsonStr<'a>>,
+        /// What is restricted.
+        pub restrictions: Vec<Restriction<'a>>,
+        /// What was violated.
+        pub violation_type: Option<JsonStr<'a>>,
+        /// `DISABLE` or `REINSTATE`.
+        pub ban_state: Option<JsonStr<'a>>,
+    }
 }
 
 record! {
@@ -110,90 +112,92 @@ record! {
     }
 }
 
-/// `workflow.execution.*`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct WorkflowEvent<'a> {
-    /// The execution.
-    pub execution_id: Option<JsonStr<'a>>,
-    /// The workflow.
-    pub workflow_id: Option<JsonStr<'a>>,
-    /// The Kapso project.
-    pub project_id: Option<JsonStr<'a>>,
-    /// `handoff`, `failed` …
-    pub status: Option<JsonStr<'a>>,
-    /// For support.
-    pub tracking_id: Option<JsonStr<'a>>,
-    /// `whatsapp` …
-    pub channel: Option<JsonStr<'a>>,
-    /// ISO 8601.
-    pub occurred_at: Option<JsonStr<'a>>,
-    /// Why a human is needed.
-    pub handoff_reason: Option<JsonStr<'a>>,
-    /// `agent_tool` or `action_step`.
-    pub handoff_source: Option<JsonStr<'a>>,
-    /// What went wrong.
-    pub error_message: Option<JsonStr<'a>>,
+written! {
+    /// `workflow.execution.*`.
+    pub struct WorkflowEvent<'a> {
+        /// The execution.
+        pub execution_id: Option<JsonStr<'a>>,
+        /// The workflow.
+        pub workflow_id: Option<JsonStr<'a>>,
+        /// The Kapso project.
+        pub project_id: Option<JsonStr<'a>>,
+        /// `handoff`, `failed` …
+        pub status: Option<JsonStr<'a>>,
+        /// For support.
+        pub tracking_id: Option<JsonStr<'a>>,
+        /// `whatsapp` …
+        pub channel: Option<JsonStr<'a>>,
+        /// ISO 8601.
+        pub occurred_at: Option<JsonStr<'a>>,
+        /// Why a human is needed.
+        pub handoff_reason: Option<JsonStr<'a>>,
+        /// `agent_tool` or `action_step`.
+        pub handoff_source: Option<JsonStr<'a>>,
+        /// What went wrong.
+        pub error_message: Option<JsonStr<'a>>,
+    }
 }
 
-/// `project.event`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct ProjectEvent<'a> {
-    /// The event's id.
-    pub id: Option<JsonStr<'a>>,
-    /// The customer's own name for what happened.
-    pub name: Option<JsonStr<'a>>,
-    /// The Kapso project.
-    pub project_id: Option<JsonStr<'a>>,
-    /// ISO 8601.
-    pub occurred_at: Option<JsonStr<'a>>,
-    /// The raw JSON.
-    #[serde(skip)]
-    pub properties: Option<Span>,
+written! {
+    /// `project.event`.
+    pub struct ProjectEvent<'a> {
+        /// The event's id.
+        pub id: Option<JsonStr<'a>>,
+        /// The customer's own name for what happened.
+        pub name: Option<JsonStr<'a>>,
+        /// The Kapso project.
+        pub project_id: Option<JsonStr<'a>>,
+        /// ISO 8601.
+        pub occurred_at: Option<JsonStr<'a>>,
+        /// The raw JSON.
+        pub properties: Option<Span>,
+    }
 }
 
-/// `kapso_agent.run.*`, and the older agents' `agent.execution.*`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct AgentRun<'a> {
-    /// The event's id; the execution's for the older agents.
-    pub id: Option<JsonStr<'a>>,
-    /// The run.
-    pub run_id: Option<JsonStr<'a>>,
-    /// The session.
-    pub session_id: Option<JsonStr<'a>>,
-    /// The agent's name or id.
-    pub agent: Option<JsonStr<'a>>,
-    /// `completed`, `failed` …
-    pub status: Option<JsonStr<'a>>,
-    /// `run_failed` or `run_cancelled`.
-    pub error_code: Option<JsonStr<'a>>,
-    /// What went wrong.
-    pub error_message: Option<JsonStr<'a>>,
-    /// ISO 8601.
-    pub created_at: Option<JsonStr<'a>>,
-    /// ISO 8601.
-    pub finished_at: Option<JsonStr<'a>>,
-    /// The raw JSON of the result.
-    #[serde(skip)]
-    pub result: Option<Span>,
+written! {
+    /// `kapso_agent.run.*`, and the older agents' `agent.execution.*`.
+    pub struct AgentRun<'a> {
+        /// The event's id; the execution's for the older agents.
+        pub id: Option<JsonStr<'a>>,
+        /// The run.
+        pub run_id: Option<JsonStr<'a>>,
+        /// The session.
+        pub session_id: Option<JsonStr<'a>>,
+        /// The agent's name or id.
+        pub agent: Option<JsonStr<'a>>,
+        /// `completed`, `failed` …
+        pub status: Option<JsonStr<'a>>,
+        /// `run_failed` or `run_cancelled`.
+        pub error_code: Option<JsonStr<'a>>,
+        /// What went wrong.
+        pub error_message: Option<JsonStr<'a>>,
+        /// ISO 8601.
+        pub created_at: Option<JsonStr<'a>>,
+        /// ISO 8601.
+        pub finished_at: Option<JsonStr<'a>>,
+        /// The raw JSON of the result.
+        pub result: Option<Span>,
+    }
 }
 
-/// v1's `whatsapp.config.*`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct ConfigEvent<'a> {
-    /// The configuration's id.
-    pub config_id: Option<JsonStr<'a>>,
-    /// Its name.
-    pub name: Option<JsonStr<'a>>,
-    /// As shown to people.
-    pub display_phone_number: Option<JsonStr<'a>>,
-    /// The Kapso project.
-    pub project_id: Option<JsonStr<'a>>,
-    /// The customer's id in your system.
-    pub external_customer_id: Option<JsonStr<'a>>,
-    /// The setup link that was used.
-    pub setup_link_id: Option<JsonStr<'a>>,
-    /// Shared with the WhatsApp Business App.
-    pub is_coexistence: Option<bool>,
+written! {
+    /// v1's `whatsapp.config.*`.
+    pub struct ConfigEvent<'a> {
+        /// The configuration's id.
+        pub config_id: Option<JsonStr<'a>>,
+        /// Its name.
+        pub name: Option<JsonStr<'a>>,
+        /// As shown to people.
+        pub display_phone_number: Option<JsonStr<'a>>,
+        /// The Kapso project.
+        pub project_id: Option<JsonStr<'a>>,
+        /// The customer's id in your system.
+        pub external_customer_id: Option<JsonStr<'a>>,
+        /// The setup link that was used.
+        pub setup_link_id: Option<JsonStr<'a>>,
+        /// Shared with the WhatsApp Business App.
+        pub is_coexistence: Option<bool>,
+    }
 }
 
 record! {
@@ -212,31 +216,28 @@ record! {
         workflow_execution_id: Option<JsonStr<'a>> = "workflow_execution_id",
         tracking_id: Option<JsonStr<'a>> = "tracking_id",
         channel: Option<JsonStr<'a>> = "channel",
-        #[serde(skip)]
         properties: Option<Span> = "properties",
         run_id: Option<JsonStr<'a>> = "run_id",
         session_id: Option<JsonStr<'a>> = "session_id",
-        agent: Option<JsonStr<'a>> = "agent" with agent,
-        #[serde(skip)]
+        agent: Option<JsonStr<'a>> = "agent" or "name",
         result: Option<Span> = "result",
-        #[serde(skip)]
         results: Option<Span> = "results",
         message: Option<Message<'a>> = "message",
         conversation: Option<Conversation<'a>> = "conversation",
         contact: Option<ContactEvent<'a>> = "contact",
         previous: ContactEvent<'a> = "previous",
         marketing_preference: Option<MarketingPreference<'a>> = "marketing_preference",
-        since_message_id: Option<JsonStr<'a>> = "since_message" with id,
-        inactive_minutes: Option<JsonStr<'a>> = "inactivity" with minutes,
+        since_message_id: Option<JsonStr<'a>> = "since_message" . "id",
+        inactive_minutes: Option<JsonStr<'a>> = "inactivity" . "minutes",
         whatsapp_config: Option<Config<'a>> = "whatsapp_config",
-        project_id: Option<JsonStr<'a>> = "project" with id,
+        project_id: Option<JsonStr<'a>> = "project" . "id",
         customer: Customer<'a> = "customer",
-        setup_link_id: Option<JsonStr<'a>> = "setup_link" with id,
+        setup_link_id: Option<JsonStr<'a>> = "setup_link" . "id",
         disconnection: Disconnection<'a> = "disconnection",
         phone_numbers: Vec<Named<'a>> = "phone_numbers",
         restrictions: Vec<Restriction<'a>> = "restrictions",
         violation: Restriction<'a> = "violation",
-        ban_state: Option<JsonStr<'a>> = "ban" with state,
+        ban_state: Option<JsonStr<'a>> = "ban" . "state",
         handoff: Handoff<'a> = "handoff",
         error: Failure<'a> = "error",
     }
@@ -281,24 +282,6 @@ record! {
     }
 }
 
-type Slot<'s, 'a> = &'s mut Option<JsonStr<'a>>;
-fn id<'a>(reader: &mut Reader<'a>, slot: Slot<'_, 'a>) -> Result<()> {
-    reader.member("id", slot)
-}
-
-fn state<'a>(reader: &mut Reader<'a>, slot: Slot<'_, 'a>) -> Result<()> {
-    reader.member("state", slot)
-}
-
-fn minutes<'a>(reader: &mut Reader<'a>, slot: Slot<'_, 'a>) -> Result<()> {
-    reader.member("minutes", slot)
-}
-
-/// An agent's name: itself, or in an object.
-fn agent<'a>(reader: &mut Reader<'a>, slot: Slot<'_, 'a>) -> Result<()> {
-    if reader.at_string() { reader.string(slot) } else { reader.member("name", slot) }
-}
-
 /// A single delivery or an item, with what stands in its `data`, if that is an object.
 pub(super) struct Payload<'a> {
     root: Raw<'a>,
@@ -310,7 +293,7 @@ impl<'a> Payload<'a> {
         let mut payload = Self { root: Raw::default(), data: None };
         reader.object(|reader, key| match key {
             "data" => payload.data.read(reader),
-            _ => payload.root.member(reader, key),
+            _ => record::member(&mut payload.root, reader, key),
         })?;
         Ok(payload)
     }

@@ -1,7 +1,7 @@
 //! One item of Kapso's own: a whole single delivery, an element of a batch, or what v1 wraps in `data`.
 
 use crate::event::{Event, Kind, Span};
-use crate::json::{JsonStr, Reader, Result};
+use crate::json::JsonStr;
 use crate::parse::key;
 use crate::record::record;
 
@@ -14,13 +14,13 @@ record! {
         id: Option<JsonStr<'a>> = "id",
         occurred_at: Option<JsonStr<'a>> = "occurred_at" | "timestamp" | "created_at",
         execution_id: Option<JsonStr<'a>> = "workflow_execution_id",
-        sequence: Option<JsonStr<'a>> = "marketing_preference" with sequence,
+        sequence: Option<JsonStr<'a>> = "marketing_preference" . "sequence",
         status: Option<JsonStr<'a>> = "status",
         phone_number_id: Option<JsonStr<'a>> = "phone_number_id",
         business_account_id: Option<JsonStr<'a>> = "business_account_id",
         conversation_id: Option<JsonStr<'a>> = "conversation_id" | "whatsapp_conversation_id",
-        customer_id: Option<JsonStr<'a>> = "customer" with id,
-        source_account: Option<JsonStr<'a>> = "source" with business_account_id,
+        customer_id: Option<JsonStr<'a>> = "customer" . "id",
+        source_account: Option<JsonStr<'a>> = "source" . "business_account_id",
         new_conversation: Option<bool> = "is_new_conversation",
         test: Option<bool> = "test",
         message: Option<Message<'a>> = "message",
@@ -42,9 +42,9 @@ record! {
         direction: Option<JsonStr<'a>> = "direction",
         status: Option<JsonStr<'a>> = "status",
         origin: Option<JsonStr<'a>> = "origin",
-        text: Option<JsonStr<'a>> = "text" with body,
-        caption: Option<JsonStr<'a>> = "image" | "video" | "audio" | "document" with caption,
-        choice: Option<JsonStr<'a>> = "button" with text,
+        text: Option<JsonStr<'a>> = "text" . "body",
+        caption: Option<JsonStr<'a>> = "image" | "video" | "audio" | "document" . "caption",
+        choice: Option<JsonStr<'a>> = "button" . "text",
         interactive: Interactive<'a> = "interactive",
         kapso: Option<Kapso<'a>> = "kapso",
     }
@@ -53,7 +53,7 @@ record! {
 record! {
     #[derive(Copy)]
     struct Interactive<'a> {
-        title: Option<JsonStr<'a>> = "button_reply" | "list_reply" with title,
+        title: Option<JsonStr<'a>> = "button_reply" | "list_reply" . "title",
     }
 }
 
@@ -63,7 +63,7 @@ record! {
         direction: Option<JsonStr<'a>> = "direction",
         status: Option<JsonStr<'a>> = "status",
         origin: Option<JsonStr<'a>> = "origin",
-        transcript: Option<JsonStr<'a>> = "transcript" with transcript,
+        transcript: Option<JsonStr<'a>> = "transcript" or "text",
         phone_number_id: Option<JsonStr<'a>> = "phone_number_id",
     }
 }
@@ -92,41 +92,6 @@ record! {
         business_account_id: Option<JsonStr<'a>> = "business_account_id",
         customer_id: Option<JsonStr<'a>> = "customer_id",
     }
-}
-
-type Slot<'s, 'a> = &'s mut Option<JsonStr<'a>>;
-
-fn id<'a>(reader: &mut Reader<'a>, slot: Slot<'_, 'a>) -> Result<()> {
-    reader.member("id", slot)
-}
-
-fn business_account_id<'a>(reader: &mut Reader<'a>, slot: Slot<'_, 'a>) -> Result<()> {
-    reader.member("business_account_id", slot)
-}
-
-fn sequence<'a>(reader: &mut Reader<'a>, slot: Slot<'_, 'a>) -> Result<()> {
-    reader.member("sequence", slot)
-}
-
-fn body<'a>(reader: &mut Reader<'a>, slot: Slot<'_, 'a>) -> Result<()> {
-    reader.member("body", slot)
-}
-
-fn caption<'a>(reader: &mut Reader<'a>, slot: Slot<'_, 'a>) -> Result<()> {
-    reader.member("caption", slot)
-}
-
-fn text<'a>(reader: &mut Reader<'a>, slot: Slot<'_, 'a>) -> Result<()> {
-    reader.member("text", slot)
-}
-
-fn title<'a>(reader: &mut Reader<'a>, slot: Slot<'_, 'a>) -> Result<()> {
-    reader.member("title", slot)
-}
-
-/// A transcript: an object with a `text`, or the text itself.
-pub(crate) fn transcript<'a>(reader: &mut Reader<'a>, slot: Slot<'_, 'a>) -> Result<()> {
-    if reader.at_string() { reader.string(slot) } else { reader.member("text", slot) }
 }
 
 impl<'a> Item<'a> {

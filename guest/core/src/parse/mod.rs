@@ -10,8 +10,6 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-pub(crate) use item::transcript;
-
 use crate::event::{Batch, Delivery, Event, Kind, NameOrigin, Span, Text};
 use crate::http::{self, Header};
 use crate::json::{JsonStr, ParseError, Reader};
@@ -139,7 +137,7 @@ impl<'a> Root<'a> {
             "batch_info" => (self.batch_info, self.batch_size) = batch_info(reader)?,
             "object" => reader.string(&mut self.object)?,
             "entry" => self.entries = meta::Entries::read(reader, body, limit)?,
-            _ => self.item.member(reader, key)?,
+            _ => record::member(&mut self.item, reader, key)?,
         }
         Ok(())
     }
