@@ -3,6 +3,7 @@
 //! The targets refuse everything, so nothing is remembered and the same bytes can be sent again and again.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 
 use hookgate::types::{Attempt, BodyOut, Decision, Head, Header, MessageOut, Outcome, Request, Response};
@@ -113,11 +114,20 @@ struct Expected {
     messages: BTreeMap<String, Vec<Message>>,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 struct Message {
     /// Sorted, without `host`.
     headers: Vec<(String, Vec<u8>)>,
     body: Vec<u8>,
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, value) in &self.headers {
+            writeln!(f, "{name}: {}", value.escape_ascii())?;
+        }
+        write!(f, "{}", String::from_utf8_lossy(&self.body))
+    }
 }
 
 fn expect(gate: &Gate, sent: &Sent, base: &str) -> Expected {
@@ -225,7 +235,7 @@ fn mutations(delivery: &Delivery, secret: &str) -> Vec<(&'static str, Sent)> {
         ("nothing, signed", at("/any", resigned(b""))),
         ("no text, signed", at("/any", resigned(b"\xff\xfe{}"))),
         ("upper-case signature", with(&signature.to_uppercase())),
-        ("prefixed signature", with(&format!(" sha256={signature} "))),
+        ("prefixed signature", with(&format!("sha256={signature}"))),
         ("short signature", with(&signature[1..])),
         ("no signature", at("/any", delivery.clone().without(SIGNATURE).without("X-Hub-Signature-256"))),
         ("two signatures", at("/any", delivery.clone().signed(secret).with(SIGNATURE, &signature))),
