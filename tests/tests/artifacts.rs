@@ -17,6 +17,23 @@ fn the_component_is_small() {
     assert_size("hookgate.wasm", 256);
 }
 
+#[test]
+fn the_spin_component_asks_for_what_its_readme_says_and_no_more() {
+    let mut component = Surface::read("hookgate-spin.wasm");
+    component.imports.sort();
+    let readme = include_str!("../../guest/spin/README.md");
+    let listed = readme.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`')).map(|(name, _)| name);
+    let mut listed: Vec<&str> = listed.filter(|name| name.contains('@')).collect();
+    listed.sort_unstable();
+    assert_eq!(component.imports, listed);
+    assert_eq!(component.exports, ["wasi:http/incoming-handler@0.2.0"]);
+}
+
+#[test]
+fn the_spin_component_is_small() {
+    assert_size("hookgate-spin.wasm", 400);
+}
+
 /// The outermost imports and exports of a module or component, by name: `module.field` for a module's imports.
 struct Surface {
     imports: Vec<String>,
