@@ -67,6 +67,8 @@ impl Plugin {
             slots: Slots::new(options.max_concurrency.get()),
             options: options.clone(),
         };
+        // Whether the exports have the contract's types shows when an instance is made.
+        shared.instantiate().map_err(|error| LoadError::NotAPlugin(error.to_string()))?;
         Ok(Self { shared: Arc::new(shared) })
     }
 

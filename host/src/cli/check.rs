@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 
-use super::gate;
+use super::gate::GateArgs;
 
 /// Checks a policy and says what it holds.
 ///
@@ -14,7 +14,7 @@ use super::gate;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    gate: gate::Args,
+    gate: GateArgs,
 
     /// Takes missing secrets for an error, as `hookgate serve` does.
     #[arg(long)]

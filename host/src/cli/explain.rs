@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::anyhow;
 
-use super::gate::{self, Loaded};
+use super::gate::{GateArgs, Loaded};
 use super::report::Report;
 use super::{delivery, text};
 
@@ -17,7 +17,8 @@ ignored), a list or lines of such, or a raw HTTP/1.1 request.
 Output of --json, one object a line for each delivery:
   delivery         where it was found
   genuine          true, false, or null where secrets are missing (parse and route only)
-  source, secret   what it is genuine by, by name, or null
+  source           the name of the source that it was sent to, or null
+  secret           the name of the secret that matched, or null
   rejection        why it is not genuine, or null: wrong-signature, missing-signature, …
   status           the answer, where no target is needed for it (decide)
   unreadable       {"reason", "at"} where the body cannot be read
@@ -49,7 +50,7 @@ pub(super) struct Args {
     files: Vec<PathBuf>,
 
     #[command(flatten)]
-    gate: gate::Args,
+    gate: GateArgs,
 
     /// Takes every delivery as sent to this source of the policy.
     #[arg(long, value_name = "NAME", conflicts_with = "path")]

@@ -11,7 +11,7 @@ use crate::policy::{Document, Format, TRY_IT};
 use crate::{CompileError, Gate, Options, Plugin, Secrets};
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(super) struct GateArgs {
     /// The policy, in JSON, TOML or YAML.
     ///
     /// Without one: a source "whatsapp" at /webhooks/whatsapp that takes Kapso's and Meta's signatures, with the secret
@@ -62,7 +62,7 @@ pub(super) struct Loaded {
     pub(super) missing: Vec<String>,
 }
 
-impl Args {
+impl GateArgs {
     /// Loads the policy with all its secrets.
     pub(super) fn load(&self) -> anyhow::Result<Loaded> {
         let loaded = self.load_without_secrets()?;

@@ -63,12 +63,12 @@ enum Command {
 
 const EXAMPLES: &str = "\
 Examples:
-  hookgate serve                                         try it: prints a secret and a delivery to send
-  hookgate check --policy hookgate.yaml                  is this policy right?
-  hookgate serve --policy hookgate.yaml                  verify and route
-  hookgate verify delivery.json --secret KAPSO=whsec_1   is this delivery genuine?
-  hookgate decide *.json --policy hookgate.yaml --json   what would become of these?
-  hookgate sign body.json --secret KAPSO=whsec_1         the signature of a body, and a curl line
+  hookgate serve                                        try it: shows how to send a delivery
+  hookgate check --policy hookgate.yaml                 is this policy right?
+  hookgate serve --policy hookgate.yaml                 verify and route
+  hookgate verify delivery.json --secret KAPSO=whsec_1  is this delivery genuine?
+  hookgate decide --policy hookgate.yaml --json *.json  what would become of these?
+  hookgate sign body.json --secret KAPSO=whsec_1        a body's signature, and a curl line
 
 Exit status: 0 all is well, 1 a delivery was rejected or cannot be read, 2 wrong usage or policy.";
 

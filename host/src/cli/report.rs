@@ -74,7 +74,7 @@ impl Report {
         }
         Ok(match loaded.gate.verify(request, now)? {
             Ok(proof) => self.proven(proof),
-            Err(rejection) => self.rejected(Some(rejection)),
+            Err(rejection) => Self { source: source(loaded, request).map(str::to_owned), ..self.rejected(rejection) },
         })
     }
 
@@ -82,8 +82,8 @@ impl Report {
         Self { genuine: Some(true), source: Some(proof.source), secret: Some(proof.secret), ..self }
     }
 
-    fn rejected(self, rejection: Option<Rejection>) -> Self {
-        Self { genuine: Some(false), rejection, ..self }
+    fn rejected(self, rejection: Rejection) -> Self {
+        Self { genuine: Some(false), rejection: Some(rejection), ..self }
     }
 
     fn parse(self, loaded: &Loaded, request: &Request<'_>) -> anyhow::Result<Self> {
@@ -94,13 +94,9 @@ impl Report {
     }
 
     fn route(mut self, loaded: &Loaded, request: &Request<'_>) -> anyhow::Result<Self> {
-        let path = request.head.path.split('?').next();
-        let sources = &loaded.gate.settings().sources;
-        let source =
-            sources.iter().find(|source| Some(source.path.as_str()) == path).map(|source| source.name.as_str());
         if let Some(contents) = &mut self.contents {
             for line in &mut contents.events {
-                line.route = Some(loaded.gate.route(&line.event, source)?);
+                line.route = Some(loaded.gate.route(&line.event, source(loaded, request))?);
             }
             self.targets = Some(by_rule(loaded, &contents.events));
         }
@@ -109,7 +105,7 @@ impl Report {
 
     fn decide(self, loaded: &Loaded, request: &Request<'_>, now: u64) -> anyhow::Result<Self> {
         let deliver = match loaded.gate.decide(request, now)? {
-            Decision::NotOurs => return Ok(self.rejected(Some(Rejection::UnknownSource))),
+            Decision::NotOurs => return Ok(self.rejected(Rejection::UnknownSource)),
             Decision::Respond(refusal) => {
                 let status = Some(refusal.response.status);
                 let genuine = Some(refusal.rejection.is_none());
@@ -153,6 +149,13 @@ impl Said {
                 .collect(),
         }
     }
+}
+
+/// The name of the source that the request was sent to.
+fn source<'a>(loaded: &'a Loaded, request: &Request<'_>) -> Option<&'a str> {
+    let path = request.head.path.split('?').next();
+    let sources = &loaded.gate.settings().sources;
+    sources.iter().find(|source| Some(source.path.as_str()) == path).map(|source| source.name.as_str())
 }
 
 /// The events of each target, in the policy's order of targets.

@@ -1,0 +1,454 @@
+//! The command line, run as people run it: on every example delivery, on what was done to them, and with what people get
+//! wrong.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use hookgate_tests::{hmac_sha256, program};
+use serde_json::{Value, json};
+
+const SECRET: &str = "whsec_9f2c6d0b7a4e41d3a1b5";
+
+struct Ran {
+    status: i32,
+    out: String,
+    err: String,
+}
+
+impl Ran {
+    /// The JSON objects of standard output.
+    fn lines(&self) -> Vec<Value> {
+        self.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+/// Runs `hookgate` with nothing in its environment but these variables.
+fn run(arguments: &[&str], input: &[u8], variables: &[(&str, &str)]) -> Ran {
+    let mut command = Command::new(program());
+    command
+        .args(arguments)
+        .env_clear()
+        .envs(variables.iter().copied())
+        .env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
+    command.current_dir(env!("CARGO_MANIFEST_DIR"));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let output = std::thread::scope(|scope| {
+        // A program that has seen enough closes its end.
+        scope.spawn(move || drop(stdin.write_all(input)));
+        child.wait_with_output().unwrap()
+    });
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ran { status: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+fn hookgate(arguments: &[&str], input: &[u8]) -> Ran {
+    run(arguments, input, &[])
+}
+
+/// The example deliveries with their files.
+fn examples() -> Vec<(PathBuf, Value)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("deliveries");
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
+    files.sort();
+    assert!(files.len() > 50, "the examples are there");
+    files
+        .into_iter()
+        .map(|file| {
+            let example = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+            (file, example)
+        })
+        .collect()
+}
+
+/// `--secret` for every secret of the examples, under the names S0, S1, ….
+fn secrets() -> Vec<String> {
+    let values: BTreeSet<_> =
+        examples().iter().map(|(_, example)| example["secret"].as_str().unwrap().to_owned()).collect();
+    (0..).zip(values).flat_map(|(number, value)| ["--secret".to_owned(), format!("S{number}={value}")]).collect()
+}
+
+fn explain(verb: &str, secrets: &[String], more: &[&str], input: &[u8]) -> Ran {
+    let mut arguments = vec![verb, "--json"];
+    arguments.extend(secrets.iter().map(String::as_str));
+    arguments.extend(more);
+    hookgate(&arguments, input)
+}
+
+fn received() -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("deliveries/received-text.json")).unwrap()
+}
+
+// -------------------------------------------------------------------------------------------------- the examples
+
+#[test]
+fn every_example_is_genuine_and_says_what_it_should() {
+    let examples = examples();
+    let files: Vec<_> = examples.iter().map(|(file, _)| file.to_str().unwrap()).collect();
+    for verb in ["parse", "route", "decide"] {
+        let ran = explain(verb, &secrets(), &files, b"");
+        assert_eq!((ran.status, ran.err.as_str()), (0, ""), "{verb}");
+        let lines = ran.lines();
+        assert_eq!(lines.len(), examples.len(), "{verb}");
+        for ((file, example), line) in examples.iter().zip(&lines) {
+            let expect = &example["expect"];
+            assert_eq!(line["delivery"], file.to_str().unwrap());
+            assert_eq!(line["genuine"], true, "{verb} {line}");
+            assert_eq!(line["source"], "whatsapp", "{verb} {line}");
+            assert_eq!(line["rejection"], Value::Null, "{verb} {line}");
+            for field in ["event", "kind", "batch"] {
+                assert_eq!(line[field], expect[field], "{verb} {field} {line}");
+            }
+            assert_eq!(line["events"].as_array().unwrap().len() as u64, expect["count"], "{verb} {line}");
+        }
+    }
+}
+
+#[test]
+fn verify_names_the_secret_that_matched() {
+    for (file, example) in examples() {
+        let ran = hookgate(
+            &[
+                "verify",
+                "--json",
+                file.to_str().unwrap(),
+                "--secret",
+                "OTHER=x",
+                "--secret",
+                &format!("RIGHT={}", example["secret"].as_str().unwrap()),
+            ],
+            b"",
+        );
+        assert_eq!(ran.status, 0, "{}", ran.out);
+        let line = &ran.lines()[0];
+        assert_eq!((&line["genuine"], &line["secret"]), (&json!(true), &json!("RIGHT")));
+    }
+}
+
+#[test]
+fn whatever_is_done_to_an_example_is_seen() {
+    let mut changed = Vec::new();
+    for (_, example) in examples() {
+        let body = example["body"].as_str().unwrap();
+        let header = |name: &str| example["headers"].get(name).is_some();
+        let signature = ["X-Webhook-Signature", "X-Hub-Signature-256"].into_iter().find(|name| header(name)).unwrap();
+        let signed = example["headers"][signature].as_str().unwrap();
+        let mut change = |expected: &str, headers: Value, body: &str| {
+            let mut all = example["headers"].as_object().unwrap().clone();
+            all.retain(|name, _| !["X-Webhook-Signature", "X-Hub-Signature-256"].contains(&name.as_str()));
+            all.extend(headers.as_object().unwrap().clone());
+            changed.push((expected.to_owned(), json!({"headers": all, "body": body}).to_string()));
+        };
+        change("wrong-signature", json!({signature: signed}), &format!("{body} "));
+        change("wrong-signature", json!({signature: signed}), &body.replacen('"', "'", 1));
+        change("wrong-signature", json!({signature: hmac_sha256(b"another", body.as_bytes())}), body);
+        change("wrong-signature", json!({signature: hmac_sha256(b"", body.as_bytes())}), body);
+        change("malformed-signature", json!({signature: signed[..signed.len() - 2]}), body);
+        change("malformed-signature", json!({signature: ""}), body);
+        change("repeated-signature", json!({signature: [signed, signed]}), body);
+        change("missing-signature", json!({}), body);
+    }
+    let (expected, input): (Vec<_>, Vec<_>) = changed.into_iter().unzip();
+    for verb in ["verify", "decide"] {
+        let ran = explain(verb, &secrets(), &[], input.join("\n").as_bytes());
+        assert_eq!((ran.status, ran.err.as_str()), (1, ""), "{verb}");
+        let lines = ran.lines();
+        assert_eq!(lines.len(), expected.len());
+        for ((line, expected), input) in lines.iter().zip(&expected).zip(&input) {
+            assert_eq!((&line["genuine"], &line["rejection"]), (&json!(false), &json!(expected)), "{verb} {input}");
+            assert_eq!(line.get("events"), None, "nothing is read of what is forged");
+        }
+    }
+}
+
+// ------------------------------------------------------------------------------------------------------ the input
+
+#[test]
+fn a_delivery_comes_in_many_forms() {
+    let text = received();
+    let example: Value = serde_json::from_str(&text).unwrap();
+    let body = example["body"].as_str().unwrap();
+    let headers = example["headers"].as_object().unwrap().iter();
+    let head: String = headers.map(|(name, value)| format!("{name}: {}\r\n", value.as_str().unwrap())).collect();
+    let line = example.to_string();
+    let forms = [
+        (text.clone(), 1),
+        (format!("\u{feff}{text}"), 1),
+        (format!("{line}\n{line}\n"), 2),
+        (format!("[{line}, {line}, {line}]"), 3),
+        (format!("POST /webhooks/whatsapp?x=1 HTTP/1.1\r\n{head}\r\n{body}"), 1),
+        (format!("POST /webhooks/whatsapp HTTP/1.1\r\n{head}Content-Length: {}\r\n\r\n{body}\n\n", body.len()), 1),
+    ];
+    for (input, count) in forms {
+        let ran = hookgate(&["verify", "--json", "--secret", &format!("K={SECRET}")], input.as_bytes());
+        let genuine = ran.lines().iter().filter(|line| line["genuine"] == true).count();
+        assert_eq!((ran.status, genuine), (0, count), "{}{}", ran.out, ran.err);
+    }
+}
+
+#[test]
+fn what_is_no_delivery_says_what_would_be() {
+    for input in ["", "{}", r#"{"message": {}}"#, "[1]", "hello", r#"{"headers": {}, "body": "#] {
+        let ran = hookgate(&["parse"], input.as_bytes());
+        assert_eq!(ran.status, 2, "{input:?}");
+        assert!(ran.err.contains(r#"expected {"headers""#), "{input:?}: {}", ran.err);
+    }
+    let ran = hookgate(&["parse", "there-is-none.json"], b"");
+    assert_eq!(ran.status, 2);
+    assert!(ran.err.contains("there-is-none.json"), "{}", ran.err);
+}
+
+#[test]
+fn a_body_that_cannot_be_read_is_said() {
+    let input = json!({"headers": {}, "body": "{\"a\": "}).to_string();
+    let ran = hookgate(&["parse", "--json"], input.as_bytes());
+    let line = &ran.lines()[0];
+    assert_eq!((ran.status, &line["unreadable"]["reason"]), (1, &json!("not-json")), "{line}");
+    assert_eq!(line["genuine"], Value::Null);
+}
+
+// ---------------------------------------------------------------------------------------------------- the secrets
+
+#[test]
+fn secrets_come_from_the_environment_and_from_files() {
+    let text = received();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), format!("{SECRET}\n")).unwrap();
+    let file = file.path().to_str().unwrap();
+    let both = [("KAPSO_WEBHOOK_SECRET", SECRET), ("KAPSO_WEBHOOK_SECRET_FILE", file)];
+    for variables in [&both[..1], &both[1..]] {
+        let ran = run(&["verify"], text.as_bytes(), variables);
+        assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
+        assert!(ran.out.contains("genuine by the secret KAPSO_WEBHOOK_SECRET"), "{}", ran.out);
+    }
+    let ran = run(&["verify"], text.as_bytes(), &both);
+    assert_eq!(ran.status, 2);
+    assert!(ran.err.contains("both KAPSO_WEBHOOK_SECRET and KAPSO_WEBHOOK_SECRET_FILE"), "{}", ran.err);
+    let ran = run(&["verify"], text.as_bytes(), &[("KAPSO_WEBHOOK_SECRET_FILE", "/there/is/none")]);
+    assert_eq!(ran.status, 2);
+    assert!(ran.err.contains("/there/is/none"), "{}", ran.err);
+}
+
+#[test]
+fn a_missing_secret_says_what_to_do() {
+    for verb in ["verify", "decide"] {
+        let ran = hookgate(&[verb], received().as_bytes());
+        assert_eq!((ran.status, ran.out.as_str()), (2, ""));
+        assert!(ran.err.contains("no value for KAPSO_WEBHOOK_SECRET: set"), "{}", ran.err);
+    }
+}
+
+#[test]
+fn parse_and_route_need_no_secret() {
+    for verb in ["parse", "route"] {
+        let ran = hookgate(&[verb, "--json"], received().as_bytes());
+        let line = &ran.lines()[0];
+        assert_eq!((ran.status, &line["genuine"], &line["kind"]), (0, &Value::Null, &json!("whatsapp")), "{}", ran.err);
+    }
+}
+
+#[test]
+fn no_secret_is_ever_printed() {
+    let secret = format!("K={SECRET}");
+    let mut forged: Value = serde_json::from_str(&received().replace("Hola", "Adios")).unwrap();
+    forged.as_object_mut().unwrap().remove("secret");
+    let forged = forged.to_string();
+    for arguments in [
+        &["verify", "--secret", &secret][..],
+        &["decide", "--json", "--secret", &secret],
+        &["check", "--secret", &secret],
+        &["sign", "--secret", &secret],
+        &["verify", "--secret", &secret, "--source", "none"],
+        &["verify", "--secret", SECRET],
+    ] {
+        let ran = hookgate(arguments, forged.as_bytes());
+        assert!(!ran.out.contains(SECRET), "{arguments:?}: {}", ran.out);
+        // Clap repeats an argument that it cannot read; ours must not.
+        if arguments != ["verify", "--secret", SECRET] {
+            assert!(!ran.err.contains(SECRET), "{arguments:?}: {}", ran.err);
+        }
+    }
+}
+
+// ----------------------------------------------------------------------------------------------------- the policy
+
+const SPLIT: [&str; 6] = [
+    "--policy",
+    "policies/split.toml",
+    "--secret",
+    "ARCHIVE_SECRET=s",
+    "--secret",
+    "KAPSO_WEBHOOK_SECRET=whsec_9f2c6d0b7a4e41d3a1b5",
+];
+
+#[test]
+fn a_batch_is_split_by_the_policy() {
+    for verb in ["route", "decide"] {
+        let mut arguments = vec![verb, "--json", "deliveries/batch-mixed-types-pretty.json"];
+        arguments.extend(SPLIT);
+        let ran = hookgate(&arguments, b"");
+        let line = &ran.lines()[0];
+        assert_eq!(ran.status, 0, "{}", ran.err);
+        assert_eq!(line["targets"], json!({"bot": [0], "archive": [1]}));
+        let rules: Vec<_> = line["events"].as_array().unwrap().iter().map(|event| &event["rule"]).collect();
+        assert_eq!(rules, [&Value::Null, &json!("pictures"), &json!("reactions")]);
+        if verb == "decide" {
+            let messages = line["messages"].as_array().unwrap();
+            assert_eq!(messages.iter().map(|message| &message["target"]).collect::<Vec<_>>(), ["bot", "archive"]);
+            let archive = &messages[1];
+            let body = archive["body"]["text"].as_str().unwrap();
+            assert_eq!(archive["set_headers"]["x-webhook-signature"], hmac_sha256(b"s", body.as_bytes()));
+            let sent: Value = serde_json::from_str(body).unwrap();
+            assert_eq!(
+                (&sent["data"][0]["message"]["id"], &sent["batch_info"]["size"]),
+                (&json!("wamid.batch2"), &json!(1))
+            );
+        }
+    }
+}
+
+#[test]
+fn people_are_told_why() {
+    let mut arguments = vec!["decide", "deliveries/batch-mixed-types-pretty.json"];
+    arguments.extend(SPLIT);
+    let ran = hookgate(&arguments, b"");
+    for part in [
+        "genuine by the secret KAPSO_WEBHOOK_SECRET of the source whatsapp",
+        "a batch of 3",
+        r#"rule pictures when {"message_type":["image","video"]}: to archive"#,
+        "rule reactions when",
+        ": dropped",
+        "no rule matches, so otherwise decides: to bot",
+        "archive (http://127.0.0.1:3001/hook) gets event 1: a new body",
+    ] {
+        assert!(ran.out.contains(part), "{part}\n{}", ran.out);
+    }
+    let ran = hookgate(&["verify", "deliveries/received-text.json", "--secret", "K=another"], b"");
+    assert_eq!(ran.status, 1);
+    assert!(ran.out.contains("rejected, wrong-signature") && ran.out.contains("Tried: K."), "{}", ran.out);
+}
+
+#[test]
+fn a_source_is_chosen_where_there_are_several() {
+    let policy = "policies/example.json";
+    let secrets =
+        ["KAPSO_SECRET", "KAPSO_SECRET_OLD", "TENANT_A", "META_APP_SECRET", "META_VERIFY_TOKEN", "BOT_SECRET"];
+    let secrets: Vec<_> =
+        secrets.into_iter().map(|name| (name, if name == "TENANT_A" { SECRET } else { "x" })).collect();
+    let verify = |more: &[&str]| {
+        let mut arguments = vec!["verify", "--json", "--policy", policy, "deliveries/received-text.json"];
+        arguments.extend(more);
+        run(&arguments, b"", &secrets)
+    };
+    let ran = verify(&[]);
+    assert_eq!(ran.status, 2);
+    assert!(ran.err.contains("--source with one of whatsapp, tenants, meta"), "{}", ran.err);
+    assert_eq!(verify(&["--source", "none"]).status, 2);
+    for more in [["--source", "tenants"], ["--path", "/webhooks/tenants"]] {
+        let ran = verify(&more);
+        let line = &ran.lines()[0];
+        assert_eq!((ran.status, &line["source"], &line["secret"]), (0, &json!("tenants"), &json!("TENANT_A")));
+    }
+    assert_eq!(verify(&["--source", "whatsapp"]).lines()[0]["rejection"], "wrong-signature");
+    assert_eq!(verify(&["--source", "meta"]).lines()[0]["rejection"], "missing-signature");
+    assert_eq!(verify(&["--path", "/elsewhere"]).lines()[0]["rejection"], "unknown-source");
+}
+
+#[test]
+fn check_says_everything_that_is_wrong_and_where() {
+    let ran = hookgate(&["check", "--policy", "policies/wrong.yaml"], b"");
+    assert_eq!((ran.status, ran.out.as_str()), (2, ""));
+    for place in [
+        "policies/wrong.yaml:4: /sources/0/path: ",
+        "policies/wrong.yaml:5: /sources/0/scheme: ",
+        "policies/wrong.yaml:10: /rules/0/to/0: ",
+        "policies/wrong.yaml:14: /targets/bot/timeout: ",
+    ] {
+        assert!(ran.err.contains(place), "{place}\n{}", ran.err);
+    }
+}
+
+#[test]
+fn check_says_what_a_policy_holds() {
+    let ran = hookgate(&["check", "--policy", "policies/split.toml"], b"");
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    for part in [
+        "source whatsapp at /webhooks/whatsapp",
+        "2 rules",
+        "target archive",
+        "secret ARCHIVE_SECRET has no value here",
+    ] {
+        assert!(ran.out.contains(part), "{part}\n{}", ran.out);
+    }
+    assert_eq!(hookgate(&["check", "--policy", "policies/split.toml", "--with-secrets"], b"").status, 2);
+    for file in ["policies/there-is-none.json", "Cargo.lock"] {
+        assert_eq!(hookgate(&["check", "--policy", file], b"").status, 2);
+    }
+}
+
+// -------------------------------------------------------------------------------------------------------- the rest
+
+#[test]
+fn what_is_signed_is_genuine() {
+    let body = "{\"message\": {\"id\": \"it's ü\"}}\n";
+    let ran = hookgate(&["sign", "--secret", "K=s", "--json"], body.as_bytes());
+    let signed = &ran.lines()[0];
+    assert_eq!(signed["signature"], hmac_sha256(b"s", body.as_bytes()));
+    let delivery = json!({"headers": {signed["header"].as_str().unwrap(): signed["signature"]}, "body": body});
+    assert_eq!(hookgate(&["verify", "--secret", "K=s"], delivery.to_string().as_bytes()).status, 0);
+
+    let meta = hookgate(&["sign", "--secret", "K=s", "--scheme", "meta"], body.as_bytes());
+    let signature = hmac_sha256(b"s", body.as_bytes());
+    assert!(meta.out.contains(&format!("X-Hub-Signature-256: sha256={signature}")), "{}", meta.out);
+}
+
+/// A shell takes the printed line apart into the words that curl gets.
+#[test]
+fn the_curl_line_survives_a_shell() {
+    let body = "{\"text\": \"it's $HOME `x` \\\\ ! ü\"}\n";
+    let ran = hookgate(&["sign", "--secret", "K=s", "--url", "http://127.0.0.1:1/a?b&c"], body.as_bytes());
+    let (signature, curl) = ran.out.split_once('\n').unwrap();
+    assert_eq!(signature, hmac_sha256(b"s", body.as_bytes()));
+    let echo = format!("curl() {{ printf '%s\\0' \"$@\"; }}; {curl}");
+    let words = Command::new("sh").args(["-c", &echo]).output().unwrap().stdout;
+    let words = String::from_utf8(words).unwrap();
+    let words: Vec<_> = words.split_terminator('\0').collect();
+    assert_eq!(words.last(), Some(&body));
+    assert!(words.contains(&"http://127.0.0.1:1/a?b&c"), "{words:?}");
+    assert!(words.contains(&format!("X-Webhook-Signature: {signature}").as_str()), "{words:?}");
+}
+
+#[test]
+fn wrong_usage_is_2() {
+    for arguments in [
+        &["verify", "--secret", "K"][..],
+        &["verify", "--now", "x"],
+        &["nonsense"],
+        &["verify", "--path", "/", "--source", "a"],
+    ] {
+        assert_eq!(hookgate(arguments, b"").status, 2, "{arguments:?}");
+    }
+}
+
+#[test]
+fn help_and_completions_are_there() {
+    for verb in ["serve", "verify", "parse", "route", "decide", "sign", "check", "schema", "completions"] {
+        let ran = hookgate(&[verb, "--help"], b"");
+        assert_eq!(ran.status, 0);
+        assert!(ran.out.contains("Usage: hookgate"), "{}", ran.out);
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(hookgate(&["completions", shell], b"").out.contains("hookgate"));
+    }
+}
+
+#[test]
+fn the_schema_is_printed() {
+    let schema: Value = serde_json::from_str(&hookgate(&["schema"], b"").out).unwrap();
+    assert!(schema["properties"]["sources"].is_object());
+}
