@@ -1,6 +1,8 @@
 //! From one side's types to the other's.
 
-use std::borrow::Cow;
+use alloc::borrow::{Cow, ToOwned};
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use crate::{core, wit};
 

@@ -1,4 +1,7 @@
 //! The WIT component: `hookgate_core` behind `wit/gate.wit`. It translates between the two and has no opinion of its own.
+//!
+//! Built for WebAssembly it leaves the standard library out, which there has nothing to offer but weight.
+#![cfg_attr(target_family = "wasm", no_std)]
 #![deny(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,6 +13,8 @@
     clippy::as_conversions
 )]
 
+extern crate alloc;
+
 #[allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all, clippy::restriction)]
 mod bindings {
     wit_bindgen::generate!({ world: "plugin", path: "../../wit" });
@@ -19,6 +24,11 @@ mod convert;
 mod detail;
 mod event;
 mod request;
+#[cfg(target_family = "wasm")]
+mod runtime;
+
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use bindings::exports::hookgate::kapso::gate as wit;
 use hookgate_core as core;

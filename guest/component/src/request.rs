@@ -1,5 +1,7 @@
 //! What callers hand over, borrowed for the core.
 
+use alloc::vec::Vec;
+
 use crate::convert::variants;
 use crate::{core, wit};
 
