@@ -1,14 +1,15 @@
 //! The policy in force.
 
 use std::collections::HashMap;
+use std::env;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
-use std::{env, fs};
+use std::time::Duration;
 
 use http::Uri;
 
 use super::Error;
 use super::forward::Target;
+use super::stamped::Stamped;
 use crate::policy::{Document, Format, ReadError};
 use crate::types::TargetSettings;
 use crate::{CompileError, Gate, Plugin, Secrets};
@@ -46,13 +47,14 @@ impl Policy {
 
     /// Reads the policy and compiles it.
     pub(crate) fn load(&self, plugin: &Plugin) -> Result<Active, Error> {
+        let mut files = Stamped::of(self.file_path().cloned());
         let document = self.document()?;
         let names = plugin.secret_names(document.json()).map_err(|error| self.refused(&document, error))?;
+        files.extend(names.iter().filter_map(|name| env::var_os(format!("{name}_FILE"))).map(PathBuf::from));
         let mut secrets = self.secrets.clone();
         secrets.add_from_env(&names)?;
         let gate = plugin.compile(document.json(), &secrets).map_err(|error| self.refused(&document, error))?;
-        let secret_files = names.iter().filter_map(|name| env::var_os(format!("{name}_FILE"))).map(PathBuf::from);
-        Active::new(gate, self.file_path().cloned().into_iter().chain(secret_files).collect())
+        Active::new(gate, files)
     }
 
     fn document(&self) -> Result<Document, ReadError> {
@@ -87,11 +89,11 @@ pub(crate) struct Active {
     pub(crate) gate: Gate,
     pub(crate) targets: HashMap<String, Target>,
     /// The files that it was made from.
-    pub(crate) files: Vec<PathBuf>,
+    pub(crate) files: Stamped,
 }
 
 impl Active {
-    fn new(gate: Gate, files: Vec<PathBuf>) -> Result<Self, Error> {
+    fn new(gate: Gate, files: Stamped) -> Result<Self, Error> {
         let targets = gate.settings().targets.iter().map(target).collect::<Result<_, _>>()?;
         Ok(Active { gate, targets, files })
     }
@@ -116,15 +118,4 @@ fn target(settings: &TargetSettings) -> Result<(String, Target), Error> {
     }
     let timeout = Duration::from_millis(settings.timeout_ms.into());
     Ok((settings.name.clone(), Target { uri, timeout }))
-}
-
-/// What tells whether files have changed, without reading them.
-pub(crate) type Fingerprint = Vec<Option<(SystemTime, u64)>>;
-
-pub(crate) fn fingerprint<'a>(files: impl Iterator<Item = &'a PathBuf>) -> Fingerprint {
-    let of = |file: &PathBuf| {
-        let data = fs::metadata(file).ok()?;
-        Some((data.modified().ok()?, data.len()))
-    };
-    files.map(of).collect()
 }

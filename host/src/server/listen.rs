@@ -7,24 +7,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
-use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::Limits;
 use super::receive::Answer;
 use super::received::Peer;
+use super::tls::Certificate;
 
 /// After an error of `accept`, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -34,7 +32,7 @@ const PING: Duration = Duration::from_secs(20);
 /// One address that is listened on.
 pub(crate) struct Listener {
     pub(crate) socket: TcpListener,
-    pub(crate) tls: Option<Arc<ArcSwap<ServerConfig>>>,
+    pub(crate) tls: Option<Certificate>,
     pub(crate) limits: Limits,
 }
 
@@ -61,7 +59,7 @@ impl Listener {
                 },
             };
             let peer = Peer { address: peer.ip(), tls: self.tls.is_some() };
-            let acceptor = self.tls.as_ref().map(|tls| TlsAcceptor::from(tls.load_full()));
+            let acceptor = self.tls.as_ref().map(Certificate::acceptor);
             let connection = Connection {
                 builder: builder.clone(),
                 watcher: graceful.watcher(),

@@ -32,6 +32,7 @@ mod received;
 mod reload;
 mod report;
 mod run;
+mod stamped;
 mod state;
 pub mod store;
 mod tls;
@@ -44,10 +45,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use arc_swap::ArcSwap;
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -59,6 +58,7 @@ use self::reload::Reloader;
 use self::report::Report;
 use self::state::State;
 use self::store::memory::MemoryStore;
+use self::tls::Certificate;
 use self::store::{Store, StoreError};
 use crate::policy::ReadError;
 use crate::secrets::SecretError;
@@ -213,17 +213,14 @@ impl Server {
         let Config { plugin, policy, listen, admin, tls, target_ca, limits, store, show } = config;
         let (active, plugin, policy) = load(plugin, policy).await?;
         let forwarder = Forwarder::new(tls::client(target_ca.as_ref())?);
-        let tls = match tls {
-            Some(files) => Some((Arc::new(ArcSwap::new(tls::server(&files)?)), files)),
-            None => None,
-        };
+        let (certificate, read) = tls.map(Certificate::read).transpose()?.unzip();
         store.configure(active.gate.settings().dedupe);
         let state = Arc::new(State::new(active, forwarder, store, limits.clone(), show));
 
         let socket = bind(listen).await?;
         let address = local(&socket, listen)?;
         let listener =
-            Listener { socket, tls: tls.as_ref().map(|(current, _)| current.clone()), limits: limits.clone() };
+            Listener { socket, tls: certificate.clone(), limits: limits.clone() };
         let shared = state.clone();
         let service = move |peer, request| receive::receive(shared.clone(), peer, request);
 
@@ -238,7 +235,8 @@ impl Server {
             others.push(tokio::spawn(listener.serve(CancellationToken::new(), service)));
         }
         let deliveries = tokio::spawn(listener.serve(state.stopping.clone(), service));
-        let reloader = Arc::new(Reloader { state: state.clone(), plugin, policy, tls, turn: Mutex::new(()) });
+        let reloader = Reloader::new(state.clone(), plugin, policy, certificate, &read.unwrap_or_default());
+        let reloader = Arc::new(reloader);
         others.push(tokio::spawn(reloader.clone().watch()));
         announce(&state.active.load(), "the policy is in force");
         Ok(Server { address, admin_address, state, reloader, deliveries, others })

@@ -3,15 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
-use rustls::ServerConfig;
 use tokio::sync::Mutex;
 use tokio::time::interval;
 
 use super::Error;
-use super::active::{Fingerprint, Policy, fingerprint};
+use super::active::Policy;
+use super::stamped::Stamped;
 use super::state::State;
-use super::tls::{self, Tls};
+use super::tls::Certificate;
 use crate::Plugin;
 
 /// How often the files are looked at. A change counts when two looks agree, so that no half-written file is read. Looking,
@@ -19,63 +18,71 @@ use crate::Plugin;
 const LOOK: Duration = Duration::from_millis(500);
 
 pub(crate) struct Reloader {
-    pub(crate) state: Arc<State>,
-    pub(crate) plugin: Plugin,
-    pub(crate) policy: Policy,
-    pub(crate) tls: Option<(Arc<ArcSwap<ServerConfig>>, Tls)>,
-    pub(crate) turn: Mutex<()>,
+    state: Arc<State>,
+    plugin: Plugin,
+    policy: Policy,
+    certificate: Option<Certificate>,
+    /// The files as they were when they were last read, with success or without.
+    known: Mutex<Stamped>,
 }
 
 impl Reloader {
+    /// `read` is the certificate's files as they were when they were read.
+    pub(crate) fn new(
+        state: Arc<State>,
+        plugin: Plugin,
+        policy: Policy,
+        certificate: Option<Certificate>,
+        read: &Stamped,
+    ) -> Self {
+        let known = Mutex::new(state.active.load().files.and(read));
+        Reloader { state, plugin, policy, certificate, known }
+    }
+
     /// Replaces the policy and the certificate, or leaves both as they are.
     pub(crate) async fn reload(self: &Arc<Self>) -> Result<(), Error> {
-        let _turn = self.turn.lock().await;
+        let mut known = self.known.lock().await;
+        let before = known.now();
         let this = self.clone();
         let done = tokio::task::spawn_blocking(move || this.read_again()).await;
         let done = done.unwrap_or_else(|panic| Err(Error::Reload(panic.to_string())));
         match &done {
-            Ok(()) => {
+            Ok(files) => {
+                known.clone_from(files);
                 self.state.metrics.reloaded("ok");
                 super::announce(&self.state.active.load(), "the policy was read again");
             }
             Err(error) => {
+                *known = before;
                 self.state.metrics.reloaded("refused");
                 tracing::error!(%error, "the policy was not changed: the new one is refused");
             }
         }
-        done
+        done.map(drop)
     }
 
-    fn read_again(&self) -> Result<(), Error> {
+    fn read_again(&self) -> Result<Stamped, Error> {
         let active = self.policy.load(&self.plugin)?;
-        if let Some((current, files)) = &self.tls {
-            current.store(tls::server(files)?);
-        }
+        let own = self.certificate.as_ref().map(Certificate::read_again).transpose()?;
+        let files = active.files.and(&own.unwrap_or_default());
         self.state.store.configure(active.gate.settings().dedupe);
         self.state.active.store(Arc::new(active));
-        Ok(())
+        Ok(files)
     }
 
     /// Reloads whenever the files change. Never ends.
     pub(crate) async fn watch(self: Arc<Self>) {
-        let mut known = self.look();
-        let mut before = known.clone();
+        let mut before = Stamped::default();
         let mut looks = interval(LOOK);
         loop {
             looks.tick().await;
-            let now = self.look();
+            let known = self.known.lock().await.clone();
+            let now = known.now();
             if now != known && now == before {
-                // Refused or not, this version has been read; what it was is in the log.
+                // Refused or not, this version has been read; what was wrong with it is in the log.
                 let _ = self.reload().await;
-                known.clone_from(&now);
             }
             before = now;
         }
-    }
-
-    fn look(&self) -> Fingerprint {
-        let active = self.state.active.load();
-        let own = self.tls.iter().flat_map(|(_, files)| [&files.cert, &files.key]);
-        fingerprint(active.files.iter().chain(own))
     }
 }

@@ -3,12 +3,15 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio_rustls::TlsAcceptor;
 
 use super::Error;
+use super::stamped::Stamped;
 
 /// The PEM files that the server answers HTTPS with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,12 +22,43 @@ pub struct Tls {
     pub key: PathBuf,
 }
 
+/// The server's certificate, which can be replaced.
+#[derive(Clone)]
+pub(crate) struct Certificate {
+    current: Arc<ArcSwap<ServerConfig>>,
+    files: Tls,
+}
+
+impl Certificate {
+    /// Reads the certificate and its key; also says what the files were like then.
+    pub(crate) fn read(files: Tls) -> Result<(Self, Stamped), Error> {
+        let stamped = stamped(&files);
+        let current = Arc::new(ArcSwap::new(server(&files)?));
+        Ok((Certificate { current, files }, stamped))
+    }
+
+    /// Reads both again. On failure the old ones stay.
+    pub(crate) fn read_again(&self) -> Result<Stamped, Error> {
+        let stamped = stamped(&self.files);
+        self.current.store(server(&self.files)?);
+        Ok(stamped)
+    }
+
+    /// What takes a connection.
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(self.current.load_full())
+    }
+}
+
+fn stamped(files: &Tls) -> Stamped {
+    Stamped::of([files.cert.clone(), files.key.clone()])
+}
+
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
-/// Reads the server's certificate and key.
-pub(crate) fn server(files: &Tls) -> Result<Arc<ServerConfig>, Error> {
+fn server(files: &Tls) -> Result<Arc<ServerConfig>, Error> {
     let chain = certificates(&files.cert)?;
     let key = PrivateKeyDer::from_pem_file(&files.key)
         .map_err(|error| Error::Tls { file: files.key.clone(), message: error.to_string() })?;

@@ -17,7 +17,7 @@ async fn a_retry_reaches_only_the_target_that_failed() {
     let mut failing = Upstream::scripted(vec![Reply::Status(503)], Reply::Status(200)).await;
     let policy = json!({
         "sources": [{"name": "whatsapp", "path": "/hook", "secrets": ["SECRET"]}],
-        "rules": [{"when": {"kind": "whatsapp"}, "to": ["fine", "failing"]}],
+        "rules": [{"name": "all", "when": {"kind": "whatsapp"}, "to": ["fine", "failing"]}],
         "targets": {"fine": {"url": fine.url()}, "failing": {"url": failing.url()}},
     });
     let hooked = Hooked::with(&policy).await;

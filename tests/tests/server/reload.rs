@@ -63,16 +63,19 @@ async fn a_bad_policy_is_reported_with_its_places_and_the_old_one_stays() {
     let hooked = Hooked::start(file.config()).await;
     let mut bad = all_to(&upstream);
     bad["rules"][0]["to"] = json!(["nobody"]);
-    bad["sources"][0]["secrets"] = json!(["NOT_THERE"]);
-    file.write(&serde_json::to_string_pretty(&bad).unwrap());
-    let error = hooked.server.reload().await.expect_err("a bad policy").to_string();
-    for part in ["policy.json:", "/rules/0/to/0", "NOT_THERE"] {
-        assert!(error.contains(part), "{part} in {error}");
+    let mut secretless = all_to(&upstream);
+    secretless["sources"][0]["secrets"] = json!(["NOT_THERE"]);
+    for (policy, place) in [(bad, "/rules/0/to/0"), (secretless, "/sources/0/secrets/0")] {
+        file.write(&serde_json::to_string_pretty(&policy).unwrap());
+        let error = hooked.server.reload().await.expect_err("a bad policy").to_string();
+        for part in ["policy.json:", place] {
+            assert!(error.contains(part), "{part} in {error}");
+        }
+        assert!(!error.contains(SECRET));
     }
-    assert!(!error.contains(SECRET));
     assert_eq!(hooked.status(&Delivery::message("wamid.1", SECRET)).await, 200);
     upstream.next().await;
-    assert_eq!(hooked.metric(r#"hookgate_policy_reloads_total{result="refused"}"#).await, 1.0);
+    assert_eq!(hooked.metric(r#"hookgate_policy_reloads_total{result="refused"}"#).await, 2.0);
 }
 
 #[tokio::test]

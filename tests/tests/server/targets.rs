@@ -84,7 +84,7 @@ async fn targets_are_tried_at_once_and_one_that_hangs_keeps_nothing_from_the_oth
     let mut fine = Upstream::answering(Reply::Status(200)).await;
     let policy = json!({
         "sources": [{"name": "whatsapp", "path": "/hook", "secrets": ["SECRET"]}],
-        "rules": [{"when": {"kind": "whatsapp"}, "to": ["hanging", "fine"]}],
+        "rules": [{"name": "all", "when": {"kind": "whatsapp"}, "to": ["hanging", "fine"]}],
         "targets": {"hanging": {"url": hanging.url(), "timeout_ms": 500}, "fine": {"url": fine.url()}},
     });
     let hooked = std::sync::Arc::new(Hooked::with(&policy).await);
