@@ -120,7 +120,8 @@ impl App {
             let component = component.as_table_mut().expect("a component");
             component.remove("build");
             built(component.get_mut("source").expect("a source"));
-            for (_, dependency) in component.get_mut("dependencies").and_then(Value::as_table_mut).into_iter().flatten() {
+            for (_, dependency) in component.get_mut("dependencies").and_then(Value::as_table_mut).into_iter().flatten()
+            {
                 built(dependency.get_mut("path").expect("a path"));
             }
         }

@@ -16,8 +16,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use wac_graph::types::Package;
 use wac_graph::{CompositionGraph, EncodeOptions, plug};
-use wasmtime::component::{Component, ComponentType, Lift, Linker, Lower, ResourceTable};
 use wasmtime::Engine;
+use wasmtime::component::{Component, ComponentType, Lift, Linker, Lower, ResourceTable};
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::io::TokioIo;
@@ -225,9 +225,7 @@ impl Running {
     ) -> Result<Response<HyperOutgoingBody>, wasmtime::Error> {
         let path = request.uri().path();
         let found = self.routes.iter().find(|(route, _)| match route {
-            Route::Public(route) => {
-                route.strip_suffix("/...").map_or(route == path, |prefix| path.starts_with(prefix))
-            }
+            Route::Public(route) => route.strip_suffix("/...").map_or(route == path, |prefix| path.starts_with(prefix)),
             Route::Private(_) => false,
         });
         let Some((_, component)) = found else { return Ok(plain(404)) };

@@ -142,7 +142,8 @@ impl Manifest {
                 ensure!(host.contains("://") || host.contains("{{"), "{id}: {host:?} has no scheme");
             }
             for name in component.dependencies.keys() {
-                let (package, interface) = name.split_once('/').context("a dependency is namespace:package/interface")?;
+                let (package, interface) =
+                    name.split_once('/').context("a dependency is namespace:package/interface")?;
                 ensure!(package.contains(':') && interface.contains('@'), "{id}: {name:?} names no interface");
             }
             if let Some(build) = &component.build {

@@ -78,11 +78,7 @@ impl Server for Up {
 }
 
 /// Keeps what Spin writes, until it ends.
-fn follow(
-    output: impl AsyncRead + Unpin + Send + 'static,
-    log: Arc<Mutex<String>>,
-    serving: Arc<watch::Sender<bool>>,
-) {
+fn follow(output: impl AsyncRead + Unpin + Send + 'static, log: Arc<Mutex<String>>, serving: Arc<watch::Sender<bool>>) {
     tokio::spawn(async move {
         let mut lines = BufReader::new(output).lines();
         while let Ok(Some(line)) = lines.next_line().await {
