@@ -165,8 +165,8 @@ impl Gate {
         }
     }
 
-    fn source_index(&self, path: &str) -> Option<usize> {
-        self.by_path.get(path).copied()
+    pub(crate) fn source_index(&self, path: &str) -> Option<usize> {
+        self.by_path.get(path)?.first().copied()
     }
 
     fn over_limit(&self, bytes: usize) -> bool {

@@ -4,8 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use hashbrown::HashMap;
-
+use crate::index::Lists;
 use crate::policy::{self, BodyForm, PolicyError, Scheme};
 use crate::route::Rules;
 use crate::verify::{Key, Keys, Token};
@@ -29,8 +28,8 @@ impl fmt::Debug for Secret<'_> {
 #[derive(Debug)]
 pub struct Gate {
     pub(crate) sources: Vec<Source>,
-    /// Indices into `sources`.
-    pub(crate) by_path: HashMap<String, usize>,
+    /// Indices into `sources`: each path is one source's.
+    pub(crate) by_path: Lists,
     pub(crate) rules: Rules,
     pub(crate) targets: Vec<Target>,
     pub(crate) dedupe: Dedupe,
@@ -177,11 +176,12 @@ impl Gate {
     /// # Errors
     /// Everything that is wrong with the document; a secret that is missing or empty is wrong.
     pub fn compile(policy: &str, secrets: &[Secret<'_>]) -> Result<Self, Vec<PolicyError>> {
-        let secrets = secrets.iter().map(|secret| (secret.name, secret.value)).collect();
         let policy = policy::read(policy, secrets)?;
         let sources: Vec<Source> = policy.sources.0.into_iter().map(Source::new).collect();
+        let mut by_path = Lists::default();
+        sources.iter().enumerate().for_each(|(index, source)| by_path.push(&source.path, index));
         Ok(Self {
-            by_path: sources.iter().enumerate().map(|(index, source)| (source.path.clone(), index)).collect(),
+            by_path,
             sources,
             rules: Rules::new(policy.rules.unwrap_or_default(), policy.otherwise),
             targets: policy.targets.into_iter().flat_map(|targets| targets.0).map(Target::new).collect(),
@@ -212,6 +212,6 @@ impl Gate {
 
     /// The source at a path, which is compared exactly and without its query.
     pub(crate) fn source(&self, path: &str) -> Option<&Source> {
-        self.by_path.get(path).and_then(|index| self.sources.get(*index))
+        self.source_index(path).and_then(|index| self.sources.get(index))
     }
 }

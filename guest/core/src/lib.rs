@@ -29,6 +29,7 @@ pub mod detail;
 mod event;
 mod gate;
 mod http;
+mod index;
 mod json;
 mod normalize;
 mod parse;

@@ -1,12 +1,12 @@
 //! Who gets an event: the first rule that matches.
 
 use alloc::boxed::Box;
+use alloc::collections::BinaryHeap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use hashbrown::HashMap;
-
 use crate::event::{Event, Kind};
+use crate::index::{Index, Lists};
 use crate::policy;
 
 /// The rules of a policy in their order, indexed so that thousands cost what a few do.
@@ -17,7 +17,7 @@ use crate::policy;
 pub(crate) struct Rules {
     rules: Vec<Rule>,
     /// Which rules ask for a value of a field, in their order.
-    indexed: [HashMap<String, Vec<usize>>; FIELDS],
+    indexed: [Lists; FIELDS],
     /// The rules that stand under no value, in their order.
     general: Vec<usize>,
     otherwise: Vec<usize>,
@@ -53,7 +53,7 @@ impl Rules {
         let values = values(event, source);
         let listed = self.indexed.iter().zip(values).filter_map(|(index, value)| index.get(value?));
         let mut first: Option<(usize, &Rule)> = None;
-        for list in listed.chain([&self.general]) {
+        for list in listed.chain([self.general.as_slice()]) {
             let before = list.iter().take_while(|id| first.is_none_or(|(first, _)| **id < first));
             let found = before
                 .filter_map(|id| self.rules.get(*id).map(|rule| (*id, rule)))
@@ -195,7 +195,8 @@ impl AnyOf {
     }
 
     fn new(mut exact: Vec<String>, prefixes: Vec<String>) -> Self {
-        exact.sort_unstable();
+        // The heap's way of sorting takes a tenth of the code that the slice's does.
+        exact = BinaryHeap::from(exact).into_sorted_vec();
         exact.dedup();
         Self { exact: exact.into(), prefixes: prefixes.into() }
     }
@@ -211,28 +212,27 @@ impl AnyOf {
     }
 }
 
-type Index = [HashMap<String, Vec<usize>>; FIELDS];
-
-fn index(rules: &[Rule]) -> (Index, Vec<usize>) {
-    let mut shared: HashMap<(usize, &str), usize> = HashMap::new();
+fn index(rules: &[Rule]) -> ([Lists; FIELDS], Vec<usize>) {
+    let mut shared: [Index<'_>; FIELDS] = Default::default();
     for rule in rules {
         for (field, values) in rule.when.exact() {
+            let Some(shared) = shared.get_mut(field) else { continue };
             for value in values {
-                let count = shared.entry((field, value)).or_default();
+                let count = shared.entry(value).or_default();
                 *count = count.saturating_add(1);
             }
         }
     }
-    let mut indexed = Index::default();
+    let mut indexed = <[Lists; FIELDS]>::default();
     let mut general = Vec::new();
     for (id, rule) in rules.iter().enumerate() {
         let crowd = |(field, values): &(usize, &[String])| {
-            values.iter().filter_map(|value| shared.get(&(*field, value.as_str()))).max().copied()
+            values.iter().filter_map(|value| shared.get(*field)?.get(value.as_str())).max().copied()
         };
         match rule.when.exact().min_by_key(crowd) {
             Some((field, values)) => {
                 if let Some(index) = indexed.get_mut(field) {
-                    values.iter().for_each(|value| index.entry_ref(value.as_str()).or_default().push(id));
+                    values.iter().for_each(|value| index.push(value, id));
                 }
             }
             None => general.push(id),

@@ -8,12 +8,12 @@ use core::fmt;
 use core::hint::black_box;
 
 use ctutils::CtEq;
-use hashbrown::HashMap;
 use hmac::digest::CtOutput;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use crate::gate::Source;
+use crate::index::Lists;
 use crate::http::{Header, values};
 use crate::policy::{NamedSecret, NonEmpty, Scheme};
 
@@ -231,25 +231,28 @@ pub(crate) struct Keys {
     /// Indices into `keys`: the source's `secrets`, tried in turn.
     listed: Vec<usize>,
     /// Indices into `keys` by phone number id.
-    tenants: HashMap<String, Vec<usize>>,
+    tenants: Lists,
     /// How many digests of a body a failure costs, whatever its reason.
     rounds: usize,
 }
 
 impl Keys {
     pub(crate) fn new(listed: Vec<NamedSecret>, tenants: Vec<(String, NonEmpty<NamedSecret>)>) -> Self {
-        let (mut keys, mut places) = (Vec::new(), HashMap::new());
+        let (mut keys, mut places) = (Vec::new(), Lists::default());
         let mut place = |secret: NamedSecret| {
-            *places.entry(secret.name).or_insert_with_key(|name| {
-                keys.push((name.clone(), secret.key));
-                keys.len().saturating_sub(1)
-            })
+            let place = places.first_or(&secret.name, keys.len());
+            if place == keys.len() {
+                keys.push((secret.name, secret.key));
+            }
+            place
         };
         let listed: Vec<usize> = listed.into_iter().map(&mut place).collect();
-        let tenants: HashMap<String, Vec<usize>> =
-            tenants.into_iter().map(|(id, secrets)| (id, secrets.0.into_iter().map(&mut place).collect())).collect();
-        let rounds = tenants.values().map(Vec::len).max().unwrap_or_default().max(listed.len());
-        Self { keys, listed, tenants, rounds }
+        let mut by_id = Lists::default();
+        for (id, secrets) in tenants {
+            secrets.0.into_iter().for_each(|secret| by_id.push(&id, place(secret)));
+        }
+        let rounds = by_id.longest().max(listed.len());
+        Self { keys, listed, tenants: by_id, rounds }
     }
 
     /// Whether the body's phone numbers say which secrets to try.
@@ -260,7 +263,7 @@ impl Keys {
     fn tenant(&self, id: &str) -> Option<&[usize]> {
         // A string of n bytes has at least n / 4 characters, so a huge one is not even counted.
         let fits = id.len() <= PHONE_NUMBER_ID_LEN.saturating_mul(4) && id.chars().count() <= PHONE_NUMBER_ID_LEN;
-        fits.then(|| self.tenants.get(id)).flatten().map(Vec::as_slice)
+        fits.then(|| self.tenants.get(id)).flatten()
     }
 }
 

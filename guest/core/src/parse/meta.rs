@@ -178,22 +178,21 @@ impl<'a> Change<'a> {
     }
 
     fn value(&mut self, reader: &mut Reader<'a>, limit: usize) -> Result<()> {
-        let (mut messages, mut echoes, mut statuses) = (Vec::new(), Vec::new(), Vec::new());
+        // In the order of the body, which becomes the order of the events.
+        let mut lists = Vec::new();
         reader.object(|reader, key| {
-            match key {
-                "metadata" => reader.member("phone_number_id", &mut self.phone_number_id)?,
-                "messages" => messages = list(reader, limit, |reader| record::read(reader).map(Happening::Received))?,
-                "message_echoes" => {
-                    echoes = list(reader, limit, |reader| record::read(reader).map(Happening::Echoed))?;
-                }
-                "statuses" => statuses = list(reader, limit, |reader| record::read(reader).map(Happening::Changed))?,
-                _ => reader.pass()?,
-            }
+            let (which, read): (_, fn(&mut Reader<'a>) -> _) = match key {
+                "metadata" => return reader.member("phone_number_id", &mut self.phone_number_id),
+                "messages" => (0, |reader| record::read(reader).map(Happening::Received)),
+                "message_echoes" => (1, |reader| record::read(reader).map(Happening::Echoed)),
+                "statuses" => (2, |reader| record::read(reader).map(Happening::Changed)),
+                _ => return reader.pass(),
+            };
+            lists.retain(|(known, _)| *known != which);
+            lists.push((which, list(reader, limit, read)?));
             Ok(())
         })?;
-        let mut lists = [messages, echoes, statuses];
-        lists.sort_by_key(|list| list.first().map_or(0, |(_, span)| span.start));
-        for list in lists {
+        for (_, list) in lists {
             self.arrays.push(list.iter().map(|(_, span)| *span).collect());
             self.happenings.extend(list);
         }
@@ -205,14 +204,14 @@ impl<'a> Change<'a> {
 fn list<'a>(
     reader: &mut Reader<'a>,
     limit: usize,
-    mut read: impl FnMut(&mut Reader<'a>) -> Result<Happening<'a>>,
+    read: fn(&mut Reader<'a>) -> Result<Happening<'a>>,
 ) -> Result<Vec<(Happening<'a>, Span)>> {
     let mut list = Vec::new();
     reader.array(|reader| {
         if list.len() > limit {
             return reader.skip().map(drop);
         }
-        list.push(reader.spanned(&mut read)?);
+        list.push(reader.spanned(read)?);
         Ok(())
     })?;
     Ok(list)

@@ -14,8 +14,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 
-use hashbrown::HashMap;
-
+use crate::gate::Secret;
 use crate::json::{ParseError, Reader};
 pub(crate) use document::{
     BODY_BYTES, Conditions, Dedupe, EVENTS, Limits, MAX_KEYS, Otherwise, Policy, Rule, Source, TIMEOUT_MS, Target,
@@ -76,7 +75,7 @@ pub enum BodyForm {
 ///
 /// # Errors
 /// Everything that is wrong with it, in its order; a secret that is missing or empty is wrong.
-pub(crate) fn read(text: &str, secrets: HashMap<&str, &str>) -> Result<Policy, Vec<PolicyError>> {
+pub(crate) fn read(text: &str, secrets: &[Secret<'_>]) -> Result<Policy, Vec<PolicyError>> {
     let json = parse(text)?;
     let mut context = Context::new(&json, Some(secrets));
     let policy = Policy::read(&json, &At::Root, &mut context);

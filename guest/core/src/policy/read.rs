@@ -10,12 +10,11 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 
-use hashbrown::hash_map::Entry;
-use hashbrown::{HashMap, HashSet};
-
 use super::PolicyError;
 use super::json::Json;
 use super::suggest::suggest;
+use crate::gate::Secret;
+use crate::index::{Index, Lists};
 
 /// What can be read from JSON.
 pub(super) trait Read: Sized {
@@ -130,7 +129,7 @@ impl fmt::Display for At<'_> {
 }
 
 /// What is named in a document: each kind has names of its own.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy)]
 pub(super) enum Named {
     Source,
     Path,
@@ -138,38 +137,41 @@ pub(super) enum Named {
     Secret,
 }
 
-/// The values of secrets by name.
-pub(super) type Secrets<'a> = HashMap<&'a str, &'a str>;
-
 /// What is known of the document as a whole, and what was found wrong with it so far.
 pub(super) struct Context<'d> {
     target_names: Vec<&'d str>,
     /// Indices into `target_names`.
-    targets: HashMap<&'d str, usize>,
+    targets: Index<'d>,
     source_names: Vec<&'d str>,
-    sources: HashSet<&'d str>,
+    /// Indices into `source_names`.
+    sources: Index<'d>,
     /// None when only the names of secrets are asked for.
-    secrets: Option<Secrets<'d>>,
+    secrets: Option<&'d [Secret<'d>]>,
+    /// Indices into `secrets`.
+    secrets_by_name: Index<'d>,
     secret_names: Vec<String>,
-    /// Where each name was first used.
-    first: HashMap<(Named, String), String>,
+    /// Indices into `places`, by kind: where each name was first used.
+    first: [Lists; 4],
+    places: Vec<String>,
     errors: Vec<PolicyError>,
 }
 
 impl<'d> Context<'d> {
-    pub(super) fn new(document: &'d Json, secrets: Option<Secrets<'d>>) -> Self {
+    pub(super) fn new(document: &'d Json, secrets: Option<&'d [Secret<'d>]>) -> Self {
         let targets = document.member("targets").map(Json::members).unwrap_or_default();
         let target_names: Vec<_> = targets.iter().map(|(name, _)| name.as_str()).collect();
         let sources = document.member("sources").map(Json::items).unwrap_or_default();
         let source_names: Vec<_> = sources.iter().filter_map(|source| source.member("name")?.as_str()).collect();
         Self {
-            targets: target_names.iter().enumerate().map(|(index, name)| (*name, index)).collect(),
+            targets: index(target_names.iter().copied()),
             target_names,
-            sources: source_names.iter().copied().collect(),
+            sources: index(source_names.iter().copied()),
             source_names,
             secrets,
+            secrets_by_name: index(secrets.unwrap_or_default().iter().map(|secret| secret.name)),
             secret_names: vec![],
-            first: HashMap::new(),
+            first: Default::default(),
+            places: vec![],
             errors: vec![],
         }
     }
@@ -207,9 +209,9 @@ impl<'d> Context<'d> {
     /// An object's members. A name that is there twice is wrong: one of the two would be lost in silence.
     pub(super) fn members<'j>(&mut self, json: &'j Json, at: &At<'_>) -> Option<&'j [(String, Json)]> {
         let Json::Object(members) = json else { return self.expected("an object", json, at) };
-        let mut names = HashSet::with_capacity(members.len());
-        for (name, _) in members {
-            if !names.insert(name.as_str()) {
+        let mut names = Index::with_capacity(members.len());
+        for (index, (name, _)) in members.iter().enumerate() {
+            if names.insert(name.as_str(), index).is_some() {
                 self.note(&At::Member(at, name), &"the name is there more than once");
             }
         }
@@ -238,7 +240,7 @@ impl<'d> Context<'d> {
 
     /// Looks for a source that the document names.
     pub(super) fn source(&mut self, name: &str, at: &At<'_>) {
-        if !self.sources.contains(name) {
+        if !self.sources.contains_key(name) {
             let hint = hint(name, &self.source_names);
             self.note(at, &format_args!("there is no source {name:?}{hint}"));
         }
@@ -250,13 +252,20 @@ impl<'d> Context<'d> {
 
     /// Where a name was first used; none when this is the first time.
     fn used_before(&mut self, what: Named, name: &str, at: &At<'_>) -> Option<&str> {
-        match self.first.entry((what, name.to_owned())) {
-            Entry::Occupied(first) => Some(first.into_mut()),
-            Entry::Vacant(first) => {
-                first.insert(at.to_string());
-                None
-            }
+        let [sources, paths, rules, secrets] = &mut self.first;
+        let names = match what {
+            Named::Source => sources,
+            Named::Path => paths,
+            Named::Rule => rules,
+            Named::Secret => secrets,
+        };
+        let next = self.places.len();
+        let first = names.first_or(name, next);
+        if first == next {
+            self.places.push(at.to_string());
+            return None;
         }
+        self.places.get(first).map(String::as_str)
     }
 
     /// Takes a name; wrong when it is taken already.
@@ -272,11 +281,17 @@ impl<'d> Context<'d> {
         if self.used_before(Named::Secret, name, at).is_none() {
             self.secret_names.push(name.to_owned());
         }
-        match self.secrets.as_ref()?.get(name) {
-            Some(value) => Some(value),
+        let secrets = self.secrets?;
+        match self.secrets_by_name.get(name).and_then(|index| secrets.get(*index)) {
+            Some(secret) => Some(secret.value),
             None => self.error(at, format_args!("the secret {name:?} is missing")),
         }
     }
+}
+
+/// Where each name stands.
+fn index<'a>(names: impl Iterator<Item = &'a str>) -> Index<'a> {
+    names.enumerate().map(|(index, name)| (name, index)).collect()
 }
 
 fn hint(name: &str, known: &[&str]) -> String {

@@ -7,7 +7,6 @@ use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 
 use fluent_uri::Uri;
-use hashbrown::HashSet;
 #[cfg(feature = "schema")]
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
@@ -15,6 +14,7 @@ use super::json::Json;
 use super::read::{At, Context, Named, Read, names};
 use super::{BodyForm, Scheme};
 use crate::event::Kind;
+use crate::index::Index;
 use crate::verify::{Key, PHONE_NUMBER_ID_LEN};
 
 /// Gives a type its place in the schema: written out where it is used.
@@ -197,9 +197,9 @@ pub(crate) struct Targets(pub(crate) Vec<usize>);
 impl Read for Targets {
     fn read(json: &Json, at: &At<'_>, context: &mut Context<'_>) -> Option<Self> {
         let targets = NonEmpty::<TargetRef>::read(json, at, context);
-        let mut named = HashSet::new();
+        let mut named = Index::new();
         for (index, name) in json.items().iter().map(Json::as_str).enumerate() {
-            if name.is_some_and(|name| !named.insert(name)) {
+            if name.is_some_and(|name| named.insert(name, index).is_some()) {
                 context.note(&At::Index(at, index), &"the target is named more than once");
             }
         }

@@ -61,6 +61,40 @@ fn the_smallest_policy() {
 }
 
 #[test]
+fn the_policy_of_the_documentation() {
+    let policy = r#"{
+        "sources": [
+            {"name": "whatsapp", "path": "/webhooks/whatsapp", "scheme": "kapso", "secrets": ["KAPSO_SECRET", "KAPSO_SECRET_OLD"]},
+            {"name": "tenants",  "path": "/webhooks/tenants",  "scheme": "kapso", "secrets_by_phone_number": {"123456789012345": ["TENANT_A"]}},
+            {"name": "meta",     "path": "/webhooks/meta",     "scheme": "meta",  "secrets": ["META_APP_SECRET"], "verify_token": "META_VERIFY_TOKEN"}
+        ],
+        "rules": [
+            {"name": "takeover",  "when": {"event": "whatsapp.message.sent", "origin": "business_app"}, "to": ["helpdesk"]},
+            {"name": "inbound",   "when": {"event": "whatsapp.message.received"}, "unless": {"origin": "history_sync"}, "to": ["bot", "crm"]},
+            {"name": "lifecycle", "when": {"kind": "project"}, "to": ["backoffice"]},
+            {"name": "tests",     "when": {"test": true}, "drop": true}
+        ],
+        "otherwise": {"drop": true},
+        "targets": {
+            "bot": {"url": "http://127.0.0.1:3000/hook", "cluster": "bot", "timeout_ms": 8000, "sign_with": "BOT_SECRET",
+                    "body": "as-received", "give_up_on": [410, 422]},
+            "crm": {"url": "http://127.0.0.1:3001/hook", "cluster": "crm", "body": "one-per-event"},
+            "helpdesk": {"cluster": "helpdesk"}, "backoffice": {"cluster": "backoffice"}
+        },
+        "dedupe": {"window_s": 900, "max_keys": 100000},
+        "limits": {"body_bytes": 4194304, "events": 1000}
+    }"#;
+    let names = Gate::secret_names(policy).unwrap();
+    assert_eq!(
+        names,
+        ["KAPSO_SECRET", "KAPSO_SECRET_OLD", "TENANT_A", "META_APP_SECRET", "META_VERIFY_TOKEN", "BOT_SECRET"]
+    );
+    let secrets: Vec<_> = names.iter().map(|name| Secret { name, value: "x" }).collect();
+    let gate = Gate::compile(policy, &secrets).unwrap();
+    assert_eq!((gate.sources().len(), gate.targets().len()), (3, 4));
+}
+
+#[test]
 fn all_that_a_policy_says_is_kept() {
     let policy = json!({
         "$schema": "policy.schema.json",
