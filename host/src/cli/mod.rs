@@ -52,6 +52,8 @@ enum Command {
     Decide(explain::Args),
     Sign(sign::Args),
     Check(check::Args),
+    /// Prints the JSON Schema of policies, for editors and validators.
+    Schema,
     /// Prints a completion script for a shell.
     ///
     /// For bash: hookgate completions bash > ~/.local/share/bash-completion/completions/hookgate
@@ -85,6 +87,7 @@ pub fn main() -> ExitCode {
         Command::Decide(args) => explain::run(explain::Verb::Decide, args),
         Command::Sign(args) => sign::run(args),
         Command::Check(args) => check::run(args),
+        Command::Schema => print(crate::policy::SCHEMA.trim_end()),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             generate(shell, &mut Cli::command(), "hookgate", &mut script);

@@ -13,6 +13,9 @@ pub use format::{Format, SyntaxError};
 
 use crate::types::PolicyError;
 
+/// The JSON Schema of policies: what editors complete and validators check. The gate knows more, such as which names there are.
+pub const SCHEMA: &str = include_str!("../../policy.schema.json");
+
 /// A policy to begin with: one source at `/webhooks/whatsapp` that takes Kapso's and Meta's signatures made with the secret
 /// `KAPSO_WEBHOOK_SECRET`, and sends nothing on.
 pub const TRY_IT: &str = r#"{

@@ -49,11 +49,11 @@ impl Policy {
     pub(crate) fn load(&self, plugin: &Plugin) -> Result<Active, Error> {
         let mut files = Stamped::of(self.file_path().cloned());
         let document = self.document()?;
-        let names = plugin.secret_names(document.json()).map_err(|error| self.refused(&document, error))?;
+        let names = plugin.secret_names(document.json()).map_err(|error| Self::refused(&document, error))?;
         files.extend(names.iter().filter_map(|name| env::var_os(format!("{name}_FILE"))).map(PathBuf::from));
         let mut secrets = self.secrets.clone();
         secrets.add_from_env(&names)?;
-        let gate = plugin.compile(document.json(), &secrets).map_err(|error| self.refused(&document, error))?;
+        let gate = plugin.compile(document.json(), &secrets).map_err(|error| Self::refused(&document, error))?;
         Active::new(gate, files)
     }
 
@@ -65,15 +65,11 @@ impl Policy {
         }
     }
 
-    fn refused(&self, document: &Document, error: CompileError) -> Error {
-        let errors = match error {
-            CompileError::Policy(errors) => errors,
-            CompileError::Call(error) => return Error::Call(error),
-        };
-        let file = self.file_path().map_or_else(|| "policy".into(), |path| path.display().to_string());
-        let place =
-            |pointer: &str| document.line(pointer).map_or_else(|| file.clone(), |line| format!("{file}:{line}"));
-        Error::Policy(errors.iter().map(|error| format!("{}: {error}", place(&error.pointer))).collect())
+    fn refused(document: &Document, error: CompileError) -> Error {
+        match error {
+            CompileError::Policy(errors) => Error::Policy(errors.iter().map(|error| document.explain(error)).collect()),
+            CompileError::Call(error) => Error::Call(error),
+        }
     }
 
     fn file_path(&self) -> Option<&PathBuf> {

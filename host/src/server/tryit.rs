@@ -7,17 +7,12 @@ use super::log::{clean, tail, unreadable};
 use super::report::{Report, Story, rejection_name};
 use super::{Policy, unix_time};
 use crate::Secrets;
+use crate::policy::TRY_IT;
 use crate::secrets::SecretError;
 use crate::types::{Deliver, Event, NameOrigin, Rejection};
 
 const SECRET: &str = "KAPSO_WEBHOOK_SECRET";
 const PATH: &str = "/webhooks/whatsapp";
-const POLICY: &str = r#"{
-    "sources": [{"name": "whatsapp", "path": "/webhooks/whatsapp", "scheme": "any", "secrets": ["KAPSO_WEBHOOK_SECRET"]}],
-    "rules": [],
-    "otherwise": {"drop": true},
-    "targets": {}
-}"#;
 
 /// The secret of a try-it server.
 pub(crate) struct Trial {
@@ -36,7 +31,7 @@ impl Trial {
     }
 
     pub(crate) fn policy(&self) -> Policy {
-        Policy::json(POLICY).with_secrets(Secrets::from([(SECRET, self.secret.as_str())]))
+        Policy::json(TRY_IT).with_secrets(Secrets::from([(SECRET, self.secret.as_str())]))
     }
 
     /// Says what this is and how to send it something.
