@@ -2,9 +2,11 @@
 #![allow(missing_docs)]
 
 use std::path::Path;
+use std::sync::LazyLock;
 use std::{env, fs};
 
-use hookgate_core::{Gate, Secret, policy_schema};
+use hookgate_core::{Gate, PolicyError, Secret, policy_schema};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 #[test]
@@ -20,22 +22,14 @@ fn the_shipped_schema_is_the_generated_one() {
 
 #[test]
 fn every_field_is_described() {
-    fn walk(schema: &Value, at: &str, undescribed: &mut Vec<String>) {
-        let Value::Object(members) = schema else { return };
-        for (name, property) in members.get("properties").and_then(Value::as_object).into_iter().flatten() {
-            // What only says when a field must be there has no description of its own.
-            let described = property.get("description").is_some() || !at.is_empty() && at.ends_with("Of");
-            if !described {
-                undescribed.push(format!("{at}/{name}"));
-            }
-        }
-        for (name, definition) in members.get("$defs").and_then(Value::as_object).into_iter().flatten() {
-            walk(definition, &format!("{at}/$defs/{name}"), undescribed);
+    let schema = policy_schema();
+    let definitions = schema["$defs"].as_object().unwrap();
+    for (name, object) in definitions.iter().map(|(name, object)| (name.as_str(), object)).chain([("Policy", &schema)])
+    {
+        for (field, property) in object["properties"].as_object().unwrap() {
+            assert!(property["description"].is_string(), "{name}.{field}");
         }
     }
-    let mut undescribed = vec![];
-    walk(&policy_schema(), "", &mut undescribed);
-    assert_eq!(undescribed, Vec::<String>::new());
 }
 
 /// A policy that is right.
@@ -84,9 +78,12 @@ fn without(pointer: &str) -> Value {
     policy
 }
 
+fn compile(policy: &Value) -> Result<Gate, Vec<PolicyError>> {
+    Gate::compile(&policy.to_string(), &[Secret { name: "NEW", value: "new" }, Secret { name: "OLD", value: "old" }])
+}
+
 fn gate_takes(policy: &Value) -> bool {
-    let secrets = [Secret { name: "NEW", value: "new" }, Secret { name: "OLD", value: "old" }];
-    Gate::compile(&policy.to_string(), &secrets).is_ok()
+    compile(policy).is_ok()
 }
 
 /// What schema and gate both take.
@@ -252,5 +249,82 @@ fn the_schema_and_the_gate_agree() {
     for policy in wrong_beyond_the_schema() {
         assert!(schema.is_valid(&policy), "{policy:#}");
         assert!(!gate_takes(&policy), "{policy:#}");
+    }
+}
+
+/// Every place in a document.
+fn pointers(value: &Value, at: &str, found: &mut Vec<String>) {
+    found.push(at.to_owned());
+    match value {
+        Value::Object(members) => {
+            members.iter().for_each(|(name, value)| pointers(value, &format!("{at}/{name}"), found))
+        }
+        Value::Array(values) => {
+            values.iter().enumerate().for_each(|(index, value)| pointers(value, &format!("{at}/{index}"), found));
+        }
+        _ => {}
+    }
+}
+
+/// A policy that is right but for a few places, which hold what stands elsewhere in it or something odd.
+fn spoilt() -> impl Strategy<Value = Value> {
+    let mut places = vec![];
+    pointers(&good(), "", &mut places);
+    let odd = [
+        json!(null),
+        json!(true),
+        json!(false),
+        json!(0),
+        json!(1),
+        json!(200.0),
+        json!(410),
+        json!(9e3),
+        json!(-1),
+        json!(0.5),
+        json!(u64::MAX),
+        json!(""),
+        json!(" "),
+        json!("a"),
+        json!("a.*"),
+        json!("*"),
+        json!("/"),
+        json!("é"),
+        json!("a\n"),
+        json!([]),
+        json!([[]]),
+        json!(["a"]),
+        json!({}),
+        json!({"a": 1}),
+        json!({"": {}}),
+    ];
+    let replacement = prop_oneof![
+        prop::sample::select(places.clone()).prop_map(|place| good().pointer(&place).unwrap().clone()),
+        prop::sample::select(odd.to_vec()),
+    ];
+    prop::collection::vec((prop::sample::select(places), replacement), 1..4).prop_map(|changes| {
+        let mut policy = good();
+        for (place, value) in changes {
+            if let Some(place) = policy.pointer_mut(&place) {
+                *place = value;
+            }
+        }
+        policy
+    })
+}
+
+proptest! {
+    #[test]
+    fn what_the_gate_takes_the_schema_takes(policy in spoilt()) {
+        static SCHEMA: LazyLock<jsonschema::Validator> =
+            LazyLock::new(|| jsonschema::validator_for(&policy_schema()).unwrap());
+        match compile(&policy) {
+            Ok(_) => prop_assert!(SCHEMA.is_valid(&policy), "{policy:#}"),
+            Err(errors) => {
+                prop_assert!(!errors.is_empty(), "{policy:#}");
+                for error in errors {
+                    prop_assert!(policy.pointer(&error.pointer).is_some(), "{error} points nowhere in {policy:#}");
+                }
+            }
+        }
     }
 }

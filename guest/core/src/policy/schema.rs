@@ -18,7 +18,7 @@ pub fn schema() -> Value {
     schema.insert("title".into(), "Hookgate policy".into());
     if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
         properties
-            .insert("$schema".into(), json!({"type": "string", "description": "Where this schema is, for editors."}));
+            .insert("$schema".into(), json!({"description": "Where this schema is, for editors."}));
     }
     let mut schema = schema.to_value();
     schema.sort_all_objects();
