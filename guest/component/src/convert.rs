@@ -15,6 +15,7 @@ pub(crate) trait Convert<T> {
 macro_rules! records {
     ($($from:ty => $to:path { $($field:ident $(= $theirs:ident)?),* $(,)? })*) => { $(
         impl $crate::convert::Convert<$to> for $from {
+            #[inline(never)]
             fn convert(self) -> $to {
                 $to { $($field: $crate::convert::records!(@ self, $field $(, $theirs)?).convert()),* }
             }
@@ -28,6 +29,7 @@ macro_rules! records {
 macro_rules! variants {
     ($($from:ty => $to:path { $($case:ident $(($value:ident))?),* $(,)? })*) => { $(
         impl $crate::convert::Convert<$to> for $from {
+            #[inline(never)]
             fn convert(self) -> $to {
                 use $to as To;
                 match self { $(Self::$case $(($value))? => To::$case $(($value.convert()))?),* }
@@ -97,7 +99,10 @@ impl<A: Convert<B>, B> Convert<Option<B>> for Option<A> {
 
 impl<A: Convert<B>, B> Convert<Vec<B>> for Vec<A> {
     fn convert(self) -> Vec<B> {
-        self.into_iter().map(Convert::convert).collect()
+        // `collect` would try to do it in place, which takes much more code.
+        let mut converted = Vec::with_capacity(self.len());
+        self.into_iter().for_each(|value| converted.push(value.convert()));
+        converted
     }
 }
 

@@ -13,8 +13,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use crate::gate::Source;
-use crate::index::Lists;
 use crate::http::{Header, values};
+use crate::index::Lists;
 use crate::policy::{NamedSecret, NonEmpty, Scheme};
 
 /// The longest phone number id that is ever looked up, in characters.

@@ -1,12 +1,23 @@
 //! A writer of JSON, for the bodies that Hookgate composes.
 
 use alloc::format;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::fmt::Display;
+use core::fmt::{self, Display, Formatter};
 
 use crate::event::{Span, Text};
 use crate::json::{JsonStr, plain_run};
+
+/// Text in quotes, as JSON has it: shown so, nothing in it can be taken for something around it.
+pub(crate) struct Quoted<'a>(pub(crate) &'a str);
+
+impl Display for Quoted<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let mut writer = Writer::default();
+        writer.string(self.0);
+        f.write_str(&String::from_utf8(writer.finish()).unwrap_or_default())
+    }
+}
 
 /// A value that can be written as JSON. What writes nothing is no member of its object.
 pub(crate) trait Write {
@@ -50,7 +61,7 @@ impl Writer {
     pub(crate) fn member(&mut self, name: &str, value: &dyn Write) {
         let before = self.0.len();
         self.comma();
-        self.string(name.trim_start_matches("r#"));
+        self.string(name.strip_prefix("r#").unwrap_or(name));
         self.0.push(b':');
         let empty = self.0.len();
         value.write(self);

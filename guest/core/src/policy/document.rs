@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::json::Json;
-use super::read::{At, Context, Read, object};
+use super::read::{At, Context, Field, Read, object};
 use super::terms::{
     AnyOf, ByName, ByPhoneNumber, Cluster, EventPattern, NamedSecret, NonEmpty, RuleName, SourceName, SourcePath,
     SourceRef, Status, Targets, Term, True, Url, Whole,
@@ -11,10 +11,11 @@ use super::terms::{
 use super::{BodyForm, Scheme};
 use crate::event::Kind;
 
-/// Derives what the schema needs of an object.
+/// Derives what reading and the schema need of an object.
 macro_rules! described {
     ($($item:item)+) => {
         $(
+            #[derive(Default)]
             #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
             $item
         )+
@@ -83,7 +84,6 @@ described! {
         /// The names of the targets; each gets the event.
         pub(crate) to: Option<Targets>,
         /// The event goes nowhere. It is answered 200 and counted.
-        #[expect(dead_code, reason = "where it is there, `to` is not, which says the same")]
         pub(crate) drop: Option<True>,
     }
 
@@ -148,7 +148,6 @@ described! {
         /// The names of the targets; each gets the event.
         pub(crate) to: Option<Targets>,
         /// The event goes nowhere. It is answered 200 and counted.
-        #[expect(dead_code, reason = "where it is there, `to` is not, which says the same")]
         pub(crate) drop: Option<True>,
     }
 
@@ -174,7 +173,6 @@ described! {
     }
 
     /// The memory of what was delivered. Protection against replays lasts as long as this window.
-    #[derive(Default)]
     pub(crate) struct Dedupe {
         /// How long a delivered event is remembered, in seconds. Longer than Kapso goes on trying, which is 150 seconds.
         #[cfg_attr(feature = "schema", schemars(extend("default" = WINDOW_S)))]
@@ -185,7 +183,6 @@ described! {
     }
 
     /// What is refused because it is too large.
-    #[derive(Default)]
     pub(crate) struct Limits {
         /// The largest body, in bytes. Meta sends up to 3 MB.
         #[cfg_attr(feature = "schema", schemars(extend("default" = BODY_BYTES)))]

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::json::{ParseError, Reader};
+use crate::write::Quoted;
 
 pub(super) enum Json {
     Null,
@@ -103,9 +104,9 @@ impl fmt::Display for Json {
             Self::Number(value) => f.write_str(value),
             Self::String(text) if text.is_empty() => f.write_str("an empty string"),
             Self::String(text) if text.chars().count() > QUOTED => {
-                write!(f, "{:?}…", text.chars().take(QUOTED).collect::<String>())
+                write!(f, "{}…", Quoted(&text.chars().take(QUOTED).collect::<String>()))
             }
-            Self::String(text) => write!(f, "{text:?}"),
+            Self::String(text) => Quoted(text).fmt(f),
             Self::List(values) if values.is_empty() => f.write_str("an empty list"),
             Self::List(_) => f.write_str("a list"),
             Self::Object(members) if members.is_empty() => f.write_str("an empty object"),

@@ -15,6 +15,7 @@ use super::json::Json;
 use super::suggest::suggest;
 use crate::gate::Secret;
 use crate::index::{Index, Lists};
+use crate::write::Quoted;
 
 /// What can be read from JSON.
 pub(super) trait Read: Sized {
@@ -56,25 +57,37 @@ impl<T: Read> Read for Vec<T> {
     }
 }
 
+/// A field of a struct that is being read. What is wrong leaves it as it is, and an error.
+pub(super) trait Field {
+    /// Takes the member of its name; none when there is no such member.
+    fn take(&mut self, name: &str, json: Option<&Json>, at: &At<'_>, context: &mut Context<'_>);
+}
+
+impl<T: Read> Field for T {
+    fn take(&mut self, name: &str, json: Option<&Json>, at: &At<'_>, context: &mut Context<'_>) {
+        let value = match json {
+            Some(json) => T::read(json, &At::Member(at, name), context),
+            None => T::absent().or_else(|| context.error(at, format_args!("`{name}` is missing"))),
+        };
+        if let Some(value) = value {
+            *self = value;
+        }
+    }
+}
+
 /// Reads an object into a struct whose fields are named as its members.
 macro_rules! object {
     ($type:ident { $($field:ident),+ $(,)? } $(checked by $check:ident)?) => {
         impl Read for $type {
             #[inline(never)]
             fn read(json: &Json, at: &At<'_>, context: &mut Context<'_>) -> Option<Self> {
-                const FIELDS: &[&str] = &[$(stringify!($field)),+];
-                $(let mut $field = None;)+
-                let members = context.members(json, at)?;
-                for (name, value) in members {
-                    let at = At::Member(at, name);
-                    match name.as_str() {
-                        $(stringify!($field) => $field = Some(Read::read(value, &at, context)),)+
-                        _ => context.unknown(name, FIELDS, &at),
-                    }
-                }
+                const NAMES: &[&str] = &[$(stringify!($field)),+];
+                let mut value = Self::default();
+                let fields: &mut [&mut dyn Field] = &mut [$(&mut value.$field),+];
+                context.fields(NAMES, fields, json, at)?;
                 $($check(json, at, context);)?
-                $(let $field = $field.unwrap_or_else(|| context.absent(stringify!($field), at));)+
-                Some(Self { $($field: $field?),+ })
+                context.absent(NAMES, fields, json, at);
+                Some(value)
             }
         }
     };
@@ -218,8 +231,31 @@ impl<'d> Context<'d> {
         Some(members)
     }
 
+    /// Reads an object's members into the fields of these names.
+    pub(super) fn fields(
+        &mut self,
+        names: &[&str],
+        fields: &mut [&mut dyn Field],
+        json: &Json,
+        at: &At<'_>,
+    ) -> Option<()> {
+        for (name, value) in self.members(json, at)? {
+            match names.iter().zip(&mut *fields).find(|(known, _)| *known == name) {
+                Some((_, field)) => field.take(name, Some(value), at, self),
+                None => self.unknown(name, names, &At::Member(at, name)),
+            }
+        }
+        Some(())
+    }
+
+    /// Gives the fields whose members are not there what that means.
+    pub(super) fn absent(&mut self, names: &[&str], fields: &mut [&mut dyn Field], json: &Json, at: &At<'_>) {
+        let absent = names.iter().zip(fields).filter(|(name, _)| json.member(name).is_none());
+        absent.for_each(|(name, field)| field.take(name, None, at, self));
+    }
+
     /// A member that no field of the type is for.
-    pub(super) fn unknown(&mut self, name: &str, known: &[&str], at: &At<'_>) {
+    fn unknown(&mut self, name: &str, known: &[&str], at: &At<'_>) {
         // Where editors look for the schema.
         if matches!(at, At::Member(At::Root, "$schema")) {
             return;
@@ -234,7 +270,7 @@ impl<'d> Context<'d> {
         let found = self.targets.get(name).copied();
         found.or_else(|| {
             let hint = hint(name, &self.target_names);
-            self.error(at, format_args!("there is no target {name:?}{hint}"))
+            self.error(at, format_args!("there is no target {}{hint}", Quoted(name)))
         })
     }
 
@@ -242,12 +278,8 @@ impl<'d> Context<'d> {
     pub(super) fn source(&mut self, name: &str, at: &At<'_>) {
         if !self.sources.contains_key(name) {
             let hint = hint(name, &self.source_names);
-            self.note(at, &format_args!("there is no source {name:?}{hint}"));
+            self.note(at, &format_args!("there is no source {}{hint}", Quoted(name)));
         }
-    }
-
-    pub(super) fn absent<T: Read>(&mut self, name: &str, at: &At<'_>) -> Option<T> {
-        T::absent().or_else(|| self.error(at, format_args!("`{name}` is missing")))
     }
 
     /// Where a name was first used; none when this is the first time.
@@ -271,7 +303,7 @@ impl<'d> Context<'d> {
     /// Takes a name; wrong when it is taken already.
     pub(super) fn take(&mut self, what: Named, name: &str, at: &At<'_>) {
         if let Some(first) = self.used_before(what, name, at) {
-            let message = format!("{name:?} is taken by {first}");
+            let message = format!("{} is taken by {first}", Quoted(name));
             self.note(at, &message);
         }
     }
@@ -284,7 +316,7 @@ impl<'d> Context<'d> {
         let secrets = self.secrets?;
         match self.secrets_by_name.get(name).and_then(|index| secrets.get(*index)) {
             Some(secret) => Some(secret.value),
-            None => self.error(at, format_args!("the secret {name:?} is missing")),
+            None => self.error(at, format_args!("the secret {} is missing", Quoted(name))),
         }
     }
 }

@@ -17,8 +17,7 @@ pub fn schema() -> Value {
     let mut schema = generator.into_root_schema_for::<Policy>();
     schema.insert("title".into(), "Hookgate policy".into());
     if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
-        properties
-            .insert("$schema".into(), json!({"description": "Where this schema is, for editors."}));
+        properties.insert("$schema".into(), json!({"description": "Where this schema is, for editors."}));
     }
     let mut schema = schema.to_value();
     schema.sort_all_objects();

@@ -16,6 +16,7 @@ use super::{BodyForm, Scheme};
 use crate::event::Kind;
 use crate::index::Index;
 use crate::verify::{Key, PHONE_NUMBER_ID_LEN};
+use crate::write::Quoted;
 
 /// Gives a type its place in the schema: written out where it is used.
 macro_rules! schema {
@@ -45,6 +46,7 @@ macro_rules! text {
         $(, $check:expr)?
     ) => {
         $(#[$doc])*
+        #[derive(Default)]
         pub(crate) struct $type(pub(crate) String);
 
         impl Read for $type {
@@ -118,7 +120,7 @@ impl Read for NamedSecret {
         let value = context.secret(name, at)?;
         match Key::new(value.as_bytes()) {
             Some(key) => Some(Self { name: name.to_owned(), value: value.to_owned(), key }),
-            None => context.error(at, format_args!("the secret {name:?} is empty")),
+            None => context.error(at, format_args!("the secret {} is empty", Quoted(name))),
         }
     }
 }
@@ -260,6 +262,12 @@ schema!([] Status, generator => Refusing::json_schema(generator));
 
 /// A list of at least one.
 pub(crate) struct NonEmpty<T>(pub(crate) Vec<T>);
+
+impl<T> Default for NonEmpty<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
 
 impl<T: Read> Read for NonEmpty<T> {
     fn read(json: &Json, at: &At<'_>, context: &mut Context<'_>) -> Option<Self> {
