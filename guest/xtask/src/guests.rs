@@ -47,7 +47,7 @@ impl Guest {
             .args(["build", "--quiet", "--lib", "--profile", "guest", "--target", TARGET, "--package", self.package])
             .arg("--target-dir")
             .arg(&house.guests)
-            .env(format!("CARGO_TARGET_{}_RUSTFLAGS", variable(TARGET)), flags(house))
+            .env("CARGO_ENCODED_RUSTFLAGS", flags(house).join("\u{1f}"))
             .run()
             .with_context(|| format!("cannot build {}", self.package))?;
         let module =
@@ -68,16 +68,24 @@ impl Guest {
     }
 }
 
-/// Flags for rustc. SHA-256 is most of what a guest does, and sha2 has a faster one where SIMD may be used, which every
-/// host of ours allows. Paths of the machine that builds do not end up in panic messages, so the same sources give the
-/// same file everywhere.
-fn flags(house: &House) -> String {
-    let home = std::env::var("CARGO_HOME").or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cargo")));
-    let crates = home.map(|home| format!(" --remap-path-prefix={home}/registry/src=crates")).unwrap_or_default();
-    format!("-Ctarget-feature=+simd128 --remap-path-prefix={}=hookgate{crates}", house.root.display())
-}
-
-/// A target's name as cargo's variables write it.
-fn variable(target: &str) -> String {
-    target.to_uppercase().replace('-', "_")
+/// Flags for rustc.
+///
+/// SHA-256 is most of what a guest does, and sha2 has a faster one where SIMD may be used, which every host of ours allows.
+///
+/// `opt-level = 3` inlines and unrolls until a guest is half as large again. With these thresholds it is smaller than with `s` and
+/// nearly as fast as with 3: a batch of 50 takes 7.06 million instructions in 332 KB; with 3 it takes 6.87 in 523, with `s` 8.65 in 323.
+///
+/// Paths of the machine that builds stay out of panic messages, so that the same sources give the same file everywhere.
+fn flags(house: &House) -> Vec<String> {
+    let cargo_home =
+        std::env::var("CARGO_HOME").or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cargo")));
+    let crates = cargo_home.map(|home| format!("--remap-path-prefix={home}/registry/src=crates"));
+    let fixed =
+        ["-Ctarget-feature=+simd128", "-Cllvm-args=-inline-threshold=40 -inlinehint-threshold=60 -unroll-threshold=30"];
+    fixed
+        .map(String::from)
+        .into_iter()
+        .chain([format!("--remap-path-prefix={}=hookgate", house.root.display())])
+        .chain(crates)
+        .collect()
 }
