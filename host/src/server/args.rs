@@ -45,8 +45,9 @@ pub struct Args {
     #[arg(long, value_name = "FILE", env = "HOOKGATE_TARGET_CA")]
     pub target_ca: Option<PathBuf>,
 
-    /// Where delivered events are remembered: "memory".
-    #[arg(long, value_name = "STORE", env = "HOOKGATE_STORE", default_value = "memory")]
+    /// Where delivered events are remembered: "memory"; "file:PATH", which outlives a restart; or "redis://HOST", which several
+    /// servers share.
+    #[arg(long, value_name = "STORE", env = "HOOKGATE_STORE", default_value = "memory", hide_env_values = true)]
     pub store: Choice,
 
     /// Requests that may be under way at a time; more are answered 503. Each may hold a body as large as the policy allows.

@@ -60,3 +60,64 @@ impl Drop for Claims {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::store::memory::MemoryStore;
+    use crate::types::DedupeSettings;
+
+    fn store() -> Arc<dyn Store> {
+        let store = MemoryStore::new();
+        store.configure(DedupeSettings { window_s: 900, max_keys: 10 });
+        Arc::new(store)
+    }
+
+    async fn begin(store: &Arc<dyn Store>, items: &[&str]) -> (Claims, Vec<Begun>) {
+        Claims::begin(store, "bot", items.iter().copied()).await.expect("memory cannot fail")
+    }
+
+    #[tokio::test]
+    async fn what_was_taken_is_committed_and_the_rest_released() {
+        let store = store();
+        let (claims, begun) = begin(&store, &["a", "b", "c"]).await;
+        assert_eq!(begun, [Begun::Ours; 3]);
+        claims.finish(&[1]).await.unwrap();
+        let (_claims, begun) = begin(&store, &["a", "b", "c"]).await;
+        assert_eq!(begun, [Begun::Ours, Begun::Delivered, Begun::Ours]);
+    }
+
+    #[tokio::test]
+    async fn what_is_never_finished_is_released() {
+        let store = store();
+        let (claims, _) = begin(&store, &["a"]).await;
+        drop(claims);
+        while store.held().in_flight > 0 {
+            tokio::task::yield_now().await;
+        }
+        let (_claims, begun) = begin(&store, &["a"]).await;
+        assert_eq!(begun, [Begun::Ours]);
+    }
+
+    #[tokio::test]
+    async fn dropping_does_not_release_what_another_holds() {
+        let store = store();
+        let (first, _) = begin(&store, &["a"]).await;
+        let (second, begun) = begin(&store, &["a"]).await;
+        assert_eq!(begun, [Begun::InFlight]);
+        drop(second);
+        tokio::task::yield_now().await;
+        assert_eq!(store.held().in_flight, 1);
+        first.finish(&[0]).await.unwrap();
+        assert_eq!(begin(&store, &["a"]).await.1, [Begun::Delivered]);
+    }
+
+    #[tokio::test]
+    async fn an_event_that_stands_there_twice_is_one() {
+        let store = store();
+        let (claims, begun) = begin(&store, &["a", "b", "a"]).await;
+        assert_eq!(begun, [Begun::Ours; 3]);
+        claims.finish(&[0]).await.unwrap();
+        assert_eq!(begin(&store, &["a", "b", "a"]).await.1, [Begun::Delivered, Begun::Ours, Begun::Delivered]);
+    }
+}

@@ -207,6 +207,21 @@ async fn it_reloads_on_sighup_and_leaves_in_order_on_sigterm() {
 }
 
 #[tokio::test]
+async fn what_was_delivered_before_it_was_killed_is_not_sent_again() {
+    let mut upstream = Upstream::answering(Reply::Status(200)).await;
+    let folder = TempDir::new().expect("a folder");
+    let store = format!("file:{}", folder.path().join("delivered").display());
+    let delivery = Delivery::message("wamid.1", SECRET);
+    for _ in 0..2 {
+        let mut running = with_policy(&folder, &all_to(&upstream), &["--store", &store]);
+        let url = running.url().await;
+        assert_eq!(Client::new().post(&url, &delivery).await.status, 200);
+        running.child.kill().await.expect("it runs");
+    }
+    assert_eq!(upstream.rest().len(), 1);
+}
+
+#[tokio::test]
 async fn a_policy_that_is_wrong_is_explained_with_its_lines() {
     let folder = TempDir::new().expect("a folder");
     let file = folder.path().join("policy.yaml");

@@ -44,6 +44,11 @@ impl MemoryStore {
     fn keys(&self) -> MutexGuard<'_, Keys> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Takes a key as committed at `at`, as a store that outlives the process does when it starts. Oldest first.
+    pub(crate) fn recall(&self, key: Key, at: Instant) {
+        self.keys().remember(key, at);
+    }
 }
 
 impl Store for MemoryStore {

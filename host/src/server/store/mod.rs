@@ -1,8 +1,11 @@
 //! Where the keys of delivered events live.
 
+pub mod file;
 pub mod memory;
+pub mod redis;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -25,6 +28,10 @@ impl Key {
         hash.update(target);
         hash.update(item_key);
         Key(hash.finalize().into())
+    }
+
+    pub(crate) fn from_bytes(digest: [u8; 32]) -> Self {
+        Key(digest)
     }
 
     /// The digest.
@@ -72,19 +79,36 @@ pub enum Begun {
 }
 
 /// Which store to use, as an argument says it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Choice {
-    /// [`MemoryStore`](memory::MemoryStore).
+    /// `memory`: a [`MemoryStore`](memory::MemoryStore).
     Memory,
+    /// `file:PATH`: a [`FileStore`](file::FileStore).
+    File(PathBuf),
+    /// `redis://…` or `rediss://…`: a [`RedisStore`](redis::RedisStore).
+    Redis(String),
+}
+
+/// Without the address of a Redis server, which may hold a password.
+impl fmt::Debug for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Choice::Memory => f.write_str("Memory"),
+            Choice::File(path) => f.debug_tuple("File").field(path).finish(),
+            Choice::Redis(_) => f.write_str("Redis"),
+        }
+    }
 }
 
 impl FromStr for Choice {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "memory" => Ok(Choice::Memory),
-            _ => Err("expected \"memory\"".to_owned()),
+        match text.split_once(':') {
+            None if text == "memory" => Ok(Choice::Memory),
+            Some(("file", path)) if !path.is_empty() => Ok(Choice::File(path.into())),
+            Some(("redis" | "rediss", _)) => Ok(Choice::Redis(text.to_owned())),
+            _ => Err("expected \"memory\", \"file:PATH\", \"redis://HOST\" or \"rediss://HOST\"".to_owned()),
         }
     }
 }
@@ -97,11 +121,13 @@ impl Choice {
     pub async fn open(&self) -> Result<Arc<dyn Store>, StoreError> {
         match self {
             Choice::Memory => Ok(Arc::new(memory::MemoryStore::new())),
+            Choice::File(path) => Ok(Arc::new(file::FileStore::open(path)?)),
+            Choice::Redis(url) => Ok(Arc::new(redis::RedisStore::connect(url).await?)),
         }
     }
 }
 
-/// What a store holds, as far as it knows without asking anybody.
+/// What a store holds in this process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Held {
     /// Keys begun and not finished.
@@ -129,11 +155,11 @@ pub trait Store: Send + Sync + 'static {
     /// Gives back those of `keys` that `owner` began and did not commit; leaves the others alone.
     fn release<'a>(&'a self, owner: Owner, keys: &'a [Key]) -> BoxFuture<'a, Result<(), StoreError>>;
 
-    /// For the metrics.
+    /// What is held in this process, for the metrics.
     fn held(&self) -> Held;
 }
 
 /// The store could not be asked or did not answer.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct StoreError(pub String);

@@ -1,0 +1,31 @@
+//! A plugin that fails.
+
+use hookgate::server::{Config, Policy};
+use hookgate::{Cache, Options, Plugin, Secrets};
+use hookgate_tests::Delivery;
+use hookgate_tests::hooked::{Hooked, SECRET, free_ports};
+use hookgate_tests::upstream::{Reply, Upstream};
+use serde_json::json;
+
+use crate::answers::all_to;
+
+#[tokio::test]
+async fn out_of_memory_is_500_nothing_is_sent_and_the_next_delivery_is_served() {
+    let mut upstream = Upstream::answering(Reply::Status(200)).await;
+    let options = Options { memory_per_instance: 3 << 20, cache: Cache::User, ..Options::default() };
+    let plugin = Plugin::new(&options).expect("the built component");
+    let mut policy = all_to(&upstream);
+    policy["sources"][0].as_object_mut().unwrap().remove("verify_token");
+    policy["limits"] = json!({"body_bytes": 4 << 20});
+    let policy = Policy::json(policy.to_string()).with_secrets(Secrets::from([("SECRET", SECRET)]));
+    let hooked = Hooked::start(free_ports(Config::new(plugin, policy))).await;
+
+    let large = Delivery::new("whatsapp.message.received", " ".repeat(3 << 20)).signed(SECRET);
+    assert_eq!(hooked.status(&large).await, 500);
+    assert!(upstream.rest().is_empty());
+    let reason = r#"hookgate_undecided_total{source="whatsapp",reason="plugin-out-of-memory"}"#;
+    assert_eq!(hooked.metric(reason).await, 1.0);
+
+    assert_eq!(hooked.status(&Delivery::message("wamid.1", SECRET)).await, 200);
+    upstream.next().await;
+}

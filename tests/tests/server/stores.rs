@@ -1,0 +1,192 @@
+//! What was delivered, remembered elsewhere than in this process's memory.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use hookgate::server::Server;
+use hookgate::server::store::file::FileStore;
+use hookgate::server::store::redis::RedisStore;
+use hookgate::server::store::{Begun, Held, Key, Owner, Store, StoreError};
+use hookgate::types::DedupeSettings;
+use hookgate_tests::Delivery;
+use hookgate_tests::hooked::{Hooked, SECRET, config};
+use hookgate_tests::redis::Redis;
+use hookgate_tests::upstream::{Reply, Upstream};
+use tempfile::TempDir;
+use tokio::sync::Semaphore;
+
+use crate::answers::all_to;
+
+const WINDOW: DedupeSettings = DedupeSettings { window_s: 900, max_keys: 1000 };
+
+async fn redis(redis: &Redis) -> RedisStore {
+    let store = RedisStore::connect(&redis.url()).await.expect("Redis is there");
+    store.configure(WINDOW);
+    store
+}
+
+async fn with(store: impl Store, upstream: &Upstream) -> Hooked {
+    let mut config = config(&all_to(upstream));
+    config.store = Arc::new(store);
+    Hooked::start(config).await
+}
+
+#[tokio::test]
+async fn redis_begins_commits_and_releases() {
+    let server = Redis::start().await;
+    let (one, other) = (redis(&server).await, redis(&server).await);
+    let keys = ["a", "b", "c"].map(|name| Key::new("bot", name));
+    let (owner, stranger) = (Owner::unique(), Owner::unique());
+    assert_eq!(one.begin(owner, &keys).await.unwrap(), [Begun::Ours; 3]);
+    assert_eq!(other.begin(stranger, &keys).await.unwrap(), [Begun::InFlight; 3]);
+    one.commit(owner, &keys[..1]).await.unwrap();
+    one.release(owner, &keys[1..2]).await.unwrap();
+    other.release(stranger, &keys).await.unwrap();
+    let expected = [Begun::Delivered, Begun::Ours, Begun::InFlight];
+    assert_eq!(other.begin(stranger, &keys).await.unwrap(), expected);
+}
+
+#[tokio::test]
+async fn redis_forgets_after_the_window() {
+    let server = Redis::start().await;
+    let store = redis(&server).await;
+    store.configure(DedupeSettings { window_s: 1, max_keys: 1000 });
+    let (key, owner) = ([Key::new("bot", "a")], Owner::unique());
+    store.begin(owner, &key).await.unwrap();
+    store.commit(owner, &key).await.unwrap();
+    assert_eq!(store.begin(owner, &key).await.unwrap(), [Begun::Delivered]);
+    while store.begin(owner, &key).await.unwrap() == [Begun::Delivered] {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_lets_one_of_many_begin() {
+    let server = Redis::start().await;
+    let stores = Arc::new([redis(&server).await, redis(&server).await]);
+    for round in 0..50 {
+        let key = Key::new("bot", &round.to_string());
+        let racers: Vec<_> = (0..8)
+            .map(|racer| {
+                let stores = stores.clone();
+                tokio::spawn(async move { stores[racer % 2].begin(Owner::unique(), &[key]).await.unwrap() })
+            })
+            .collect();
+        let mut winners = 0;
+        for racer in racers {
+            winners += usize::from(racer.await.unwrap() == [Begun::Ours]);
+        }
+        assert_eq!(winners, 1);
+    }
+}
+
+#[tokio::test]
+async fn two_servers_share_a_redis() {
+    let server = Redis::start().await;
+    let permits = Arc::new(Semaphore::new(0));
+    let mut upstream = Upstream::answering(Reply::Held(permits.clone(), 200)).await;
+    let one = with(redis(&server).await, &upstream).await;
+    let other = with(redis(&server).await, &upstream).await;
+    let delivery = Delivery::message("wamid.1", SECRET);
+    let first = tokio::spawn({
+        let delivery = delivery.clone();
+        async move { one.status(&delivery).await }
+    });
+    upstream.next().await;
+    assert_eq!(other.status(&delivery).await, 503);
+    permits.add_permits(1);
+    assert_eq!(first.await.unwrap(), 200);
+    assert_eq!(other.status(&delivery).await, 200);
+    assert!(upstream.rest().is_empty());
+}
+
+#[tokio::test]
+async fn without_its_redis_everything_is_sent_and_counted() {
+    let server = Redis::start().await;
+    let mut upstream = Upstream::answering(Reply::Status(200)).await;
+    let hooked = with(redis(&server).await, &upstream).await;
+    assert_eq!(hooked.status(&Delivery::message("wamid.1", SECRET)).await, 200);
+    drop(server);
+    assert_eq!(hooked.status(&Delivery::message("wamid.2", SECRET)).await, 200);
+    assert_eq!(upstream.rest().len(), 2);
+    assert!(hooked.metric(r#"hookgate_store_failures_total{operation="begin"}"#).await >= 1.0);
+}
+
+#[tokio::test]
+async fn a_redis_that_is_not_there_is_an_error_without_its_password() {
+    let server = Redis::start().await;
+    let url = server.url().replace("redis://", "redis://:hush@");
+    drop(server);
+    let Err(error) = RedisStore::connect(&url).await else {
+        panic!("nobody is there");
+    };
+    assert!(!error.to_string().contains("hush"), "{error}");
+}
+
+#[tokio::test]
+async fn a_file_outlives_its_server() {
+    let folder = TempDir::new().expect("a folder");
+    let file = folder.path().join("delivered");
+    let mut upstream = Upstream::scripted(vec![Reply::Status(200), Reply::Status(500)], Reply::Status(200)).await;
+    let (taken, failed) = (Delivery::message("wamid.1", SECRET), Delivery::message("wamid.2", SECRET));
+
+    let hooked = with(FileStore::open(&file).expect("a new file"), &upstream).await;
+    assert_eq!(hooked.status(&taken).await, 200);
+    assert_eq!(hooked.status(&failed).await, 502);
+    assert!(FileStore::open(&file).is_err(), "one process at a time");
+    let Hooked { server, .. } = hooked;
+    Server::stop(server).await;
+
+    let store = loop {
+        // The thread that writes lets go of the file a moment after the server.
+        match FileStore::open(&file) {
+            Ok(store) => break store,
+            Err(_) => tokio::task::yield_now().await,
+        }
+    };
+    let hooked = with(store, &upstream).await;
+    assert_eq!(hooked.status(&taken).await, 200);
+    assert_eq!(upstream.rest().len(), 2);
+    assert_eq!(hooked.status(&failed).await, 200);
+    assert_eq!(upstream.rest().len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_no_store_is_refused() {
+    let folder = TempDir::new().expect("a folder");
+    let file = folder.path().join("delivered");
+    std::fs::write(&file, "something else").expect("a file");
+    assert!(FileStore::open(&file).is_err());
+    assert!(FileStore::open(folder.path().join("nowhere/delivered")).is_err());
+}
+
+/// A store that cannot be asked.
+struct Broken;
+
+impl Store for Broken {
+    fn configure(&self, _: DedupeSettings) {}
+
+    fn begin<'a>(&'a self, _: Owner, _: &'a [Key]) -> BoxFuture<'a, Result<Vec<Begun>, StoreError>> {
+        Box::pin(async { Err(StoreError("as the test says".into())) })
+    }
+
+    fn commit<'a>(&'a self, _: Owner, _: &'a [Key]) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn release<'a>(&'a self, _: Owner, _: &'a [Key]) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn held(&self) -> Held {
+        Held::default()
+    }
+}
+
+#[tokio::test]
+async fn a_store_of_ones_own_that_fails_loses_nothing() {
+    let mut upstream = Upstream::answering(Reply::Status(200)).await;
+    let hooked = with(Broken, &upstream).await;
+    assert_eq!(hooked.status(&Delivery::message("wamid.1", SECRET)).await, 200);
+    upstream.next().await;
+}
