@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -56,6 +56,9 @@ pub(super) fn read(files: &[PathBuf]) -> anyhow::Result<Vec<Delivery>> {
 /// The name for people, and the bytes, of a file or of standard input.
 pub(super) fn contents(file: &Path) -> anyhow::Result<(String, Vec<u8>)> {
     if file == Path::new("-") {
+        if io::stdin().is_terminal() {
+            eprintln!("reading standard input to its end");
+        }
         let mut bytes = Vec::new();
         io::stdin().lock().read_to_end(&mut bytes).context("cannot read standard input")?;
         return Ok(("standard input".into(), bytes));

@@ -11,29 +11,37 @@ use super::gate::{GateArgs, Loaded};
 use super::report::Report;
 use super::{delivery, text};
 
-pub(super) const HELP: &str = r#"Input: {"headers": {"NAME": "VALUE" or ["VALUE", …]}, "body": "…"} with "method" and "path" if known (other keys are
-ignored), a list or lines of such, or a raw HTTP/1.1 request.
+pub(super) const HELP: &str = r#"Input: {"headers": {"NAME": "VALUE" or ["VALUE", …]}, "body": "…"}, with
+"method" and "path" if known (other keys are ignored), a list or lines of such,
+or a raw HTTP/1.1 request.
 
 Output of --json, one object a line for each delivery:
-  delivery         where it was found
-  genuine          true, false, or null where secrets are missing (parse and route only)
-  source           the name of the source that it was sent to, or null
-  secret           the name of the secret that matched, or null
-  rejection        why it is not genuine, or null: wrong-signature, missing-signature, …
-  status           the answer, where no target is needed for it (decide)
-  unreadable       {"reason", "at"} where the body cannot be read
-  kind             whatsapp, project, meta or unknown
-  event            the event's name; event_from says whether header, body or none told
-  batch            whether it is a batch; batch_info says what that says of itself
+  delivery      where it was found
+  genuine       true, false, or null where secrets are missing (parse, route)
+  source        the name of the source that it was sent to, or null
+  secret        the name of the secret that matched, or null
+  rejection     why it is not genuine: wrong-signature, …; or null
+  status        the answer, where no target is needed for it (decide)
+  unreadable    {reason, at} where the body cannot be read
+and where it was read:
+  kind          whatsapp, project, meta or unknown
+  event         the event's name, or null
+  event_from    what told the name: header, body or none
+  batch         whether it is a batch; batch_info is what it says of itself
   test, payload_version, idempotency_key, contradictions
-  events           for each: index, name, kind, payload_version, phone_number_id, business_account_id, customer_id,
-                   conversation_id, message_id, direction, status, origin, message_type, new_conversation, test, text,
-                   timestamp, item_key, span {start, len}; and from route and decide: rule, targets
-  targets          for each target that gets anything, the indices of its events (route, decide)
-  messages         for each request to a target: target, url, cluster, events, body {form, len, …}, drop_headers,
-                   set_headers (decide)
+  events        a list; of each event: index, name, kind, payload_version,
+                phone_number_id, business_account_id, customer_id,
+                conversation_id, message_id, direction, status, origin,
+                message_type, new_conversation, test, text, timestamp,
+                item_key, span {start, len}; from route and decide also the
+                rule (null: otherwise decided) and the targets
+  targets       for each target that gets any, the indices of its events
+                (route, decide)
+  messages      the requests to targets, of each: target, url, cluster,
+                events, body {form, len, …}, drop_headers, set_headers (decide)
 
-Exit status: 0 all are genuine, 1 one is rejected or cannot be read, 2 wrong usage or policy."#;
+Exit status: 0 all is well, 1 a delivery is rejected, or cannot be read by
+parse and route, 2 wrong usage or policy."#;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verb {
@@ -41,6 +49,13 @@ pub(super) enum Verb {
     Parse,
     Route,
     Decide,
+}
+
+impl Verb {
+    /// Whether it is about what a body says. A genuine body that says nothing is delivered all the same.
+    fn reads(self) -> bool {
+        matches!(self, Self::Parse | Self::Route)
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -86,7 +101,7 @@ pub(super) fn run(verb: Verb, args: Args) -> anyhow::Result<ExitCode> {
             delivery.path = Some(only_path(&loaded)?);
         }
         let report = Report::of(verb, &loaded, &delivery, now)?;
-        bad |= report.is_bad();
+        bad |= report.is_rejected() || verb.reads() && report.unreadable.is_some();
         if args.json {
             writeln!(out, "{}", serde_json::to_string(&report)?)?;
         } else {

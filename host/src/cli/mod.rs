@@ -65,14 +65,16 @@ enum Command {
 
 const EXAMPLES: &str = "\
 Examples:
-  hookgate serve                                        try it: shows how to send a delivery
-  hookgate check --policy hookgate.yaml                 is this policy right?
-  hookgate serve --policy hookgate.yaml                 verify and route
-  hookgate verify delivery.json --secret KAPSO=whsec_1  is this delivery genuine?
-  hookgate decide --policy hookgate.yaml --json *.json  what would become of these?
-  hookgate sign body.json --secret KAPSO=whsec_1        a body's signature, and a curl line
+  hookgate serve                              try it: shows what to send
+  hookgate check --policy hookgate.yaml       is this policy right?
+  hookgate serve --policy hookgate.yaml       verify and route
+  hookgate verify got.json --secret K=whsec   is this delivery genuine?
+  hookgate decide got.json --policy hookgate.yaml --json
+                                              what would become of it?
+  hookgate sign body.json --secret K=whsec    its signature, and a curl line
 
-Exit status: 0 all is well, 1 a delivery was rejected or cannot be read, 2 wrong usage or policy.";
+Exit status: 0 all is well, 1 a delivery is rejected or cannot be read,
+2 wrong usage or policy.";
 
 /// What went wrong with the command itself, not with a delivery.
 const WRONG: u8 = 2;

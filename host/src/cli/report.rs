@@ -63,9 +63,8 @@ impl Report {
         })
     }
 
-    /// Rejected, or not to be read.
-    pub(super) fn is_bad(&self) -> bool {
-        self.genuine == Some(false) || self.unreadable.is_some()
+    pub(super) fn is_rejected(&self) -> bool {
+        self.genuine == Some(false)
     }
 
     fn verify(self, loaded: &Loaded, request: &Request<'_>, now: u64) -> anyhow::Result<Self> {
