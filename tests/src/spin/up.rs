@@ -35,7 +35,7 @@ pub(super) fn program() -> Option<PathBuf> {
 pub(super) struct Up {
     address: SocketAddr,
     log: Arc<Mutex<String>>,
-    _child: Child,
+    child: Child,
 }
 
 impl Up {
@@ -53,17 +53,18 @@ impl Up {
         for (name, value) in &app.variables {
             command.arg("--variable").arg(format!("{name}={value}"));
         }
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).stdin(Stdio::null()).kill_on_drop(true);
-        let mut child = command.spawn().with_context(|| format!("cannot run {}", program.display()))?;
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).stdin(Stdio::null()).process_group(0);
+        let child = command.spawn().with_context(|| format!("cannot run {}", program.display()))?;
         let log = Arc::new(Mutex::new(String::new()));
+        let mut up = Up { address, log: log.clone(), child };
         let (serving, mut served) = watch::channel(false);
         let serving = Arc::new(serving);
-        follow(child.stdout.take().context("its output")?, log.clone(), serving.clone());
-        follow(child.stderr.take().context("its errors")?, log.clone(), serving);
+        follow(up.child.stdout.take().context("its output")?, log.clone(), serving.clone());
+        follow(up.child.stderr.take().context("its errors")?, log.clone(), serving);
         let started = timeout(PATIENCE, served.wait_for(|serving| *serving)).await;
         let said = log.lock().unwrap_or_else(PoisonError::into_inner).clone();
         ensure!(matches!(started, Ok(Ok(_))), "spin up does not serve:\n{said}");
-        Ok(Up { address, log, _child: child })
+        Ok(up)
     }
 }
 
@@ -74,6 +75,15 @@ impl Server for Up {
 
     fn log(&self) -> String {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Up {
+    /// Ends Spin with the trigger that it has started: both are in a process group of their own.
+    fn drop(&mut self) {
+        if let Some(group) = self.child.id() {
+            let _ = std::process::Command::new("kill").args(["-TERM", "--", &format!("-{group}")]).status();
+        }
     }
 }
 

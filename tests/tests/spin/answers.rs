@@ -131,6 +131,22 @@ async fn a_body_that_breaks_off_decides_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_never_ends_is_408_before_kapso_gives_up() {
+    for runtime in Runtime::all() {
+        let mut upstream = Upstream::answering(Reply::Status(200)).await;
+        let served = Served::to(&runtime, &upstream).await;
+        let delivery = Delivery::message("wamid.1", SECRET);
+        let started = Instant::now();
+        let mut sender = Raw::connect(served.running.address()).await;
+        sender.write(head(&delivery, "/hook", "Content-Length: 2000\r\n")).await;
+        sender.write(&delivery.body).await;
+        assert!(sender.until("\r\n").await.starts_with("HTTP/1.1 408"));
+        assert!(started.elapsed() < Duration::from_secs(10));
+        assert!(upstream.rest().is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_no_rule_wants_and_what_cannot_be_read_is_200_and_goes_to_otherwise() {
     for runtime in Runtime::all() {
         let mut upstream = Upstream::answering(Reply::Status(200)).await;
