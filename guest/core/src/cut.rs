@@ -1,5 +1,6 @@
 //! Cutting events out of a body: what is left keeps its bytes.
 
+use alloc::collections::BinaryHeap;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
@@ -11,22 +12,21 @@ use crate::parse::{Layout, Member};
 pub(crate) fn keep(body: &[u8], layout: &Layout, keep: &[usize]) -> Vec<u8> {
     let size = keep.len().to_string();
     let kept = |member: &Member| keep.iter().any(|event| member.events.contains(event));
-    let mut edits: Vec<(Span, &[u8])> = Vec::new();
+    let mut edits: BinaryHeap<(usize, usize, &[u8])> = BinaryHeap::new();
     for array in &layout.arrays {
-        edits.extend(removals(array, kept).map(|span| (span, &[][..])));
+        edits.extend(removals(array, kept).map(|span| (span.start, span.end, &[][..])));
     }
-    edits.extend(layout.batch_size.map(|span| (span, size.as_bytes())));
-    edits.sort_by_key(|(span, _)| span.start);
+    edits.extend(layout.batch_size.map(|span| (span.start, span.end, size.as_bytes())));
 
     let mut out = Vec::with_capacity(body.len());
     let mut at = 0;
-    for (span, text) in edits {
-        if span.start < at {
+    for (start, end, text) in edits.into_sorted_vec() {
+        if start < at {
             continue;
         }
-        out.extend_from_slice(body.get(at..span.start).unwrap_or_default());
+        out.extend_from_slice(body.get(at..start).unwrap_or_default());
         out.extend_from_slice(text);
-        at = span.end;
+        at = end;
     }
     out.extend_from_slice(body.get(at..).unwrap_or_default());
     out
