@@ -4,6 +4,7 @@ pub mod builds;
 mod built;
 pub mod client;
 mod delivery;
+pub mod envoy;
 pub mod hooked;
 pub mod proxy_wasm;
 pub mod redis;

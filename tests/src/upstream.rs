@@ -125,6 +125,11 @@ impl Upstream {
         Upstream { address, tls: secure, script, arrivals, work }
     }
 
+    /// Its address.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Where it is.
     pub fn url(&self) -> String {
         let scheme = if self.tls { "https" } else { "http" };

@@ -5,7 +5,7 @@
 //! slowest and not as all together; a target's own messages go one after another, in the body's order. The target's response to the proxied request is
 //! held until every call has ended, since the sender may be told 200 only when everything was taken.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use hookgate_core::{Attempt, BodyOut, Deliver, Message, Outcome, Request, Response, Verdict};
@@ -51,16 +51,24 @@ struct Sent {
     token: Option<u32>,
 }
 
-/// Claims every event for its targets, and so finds out what there is to send. `owner` is this delivery's own number.
+/// Claims every event for its targets, and so finds out what there is to send. `owner` is this delivery's own
+/// number.
 pub(crate) fn plan(policy: &Policy, request: &Request<'_>, deliver: Deliver<'_>, now: u64, owner: u32) -> Plan {
     let mut plan = Plan { source: deliver.proof.source.to_owned(), lanes: Vec::new(), attempts: Vec::new() };
     for dispatch in deliver.dispatches {
         let Some(target) = policy.endpoint(dispatch.target) else { continue };
         let mut claims = Vec::new();
         let mut free = Vec::new();
+        let mut seen = BTreeSet::new();
         for &event in &dispatch.events {
             let item = deliver.delivery.events.get(event).map_or("", |event| event.item_key.as_str());
-            match claim(policy, dispatch.target, item, now, owner) {
+            // What stands twice in one delivery goes once.
+            let claimed = if seen.insert(item) {
+                claim(policy, dispatch.target, item, now, owner)
+            } else {
+                Err(Outcome::Duplicate)
+            };
+            match claimed {
                 Ok(claim) => {
                     claims.push((event, claim));
                     free.push(event);

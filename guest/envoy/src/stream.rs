@@ -37,6 +37,8 @@ enum State {
     Replacing { remainder: Remainder, deadline: u64 },
     /// It is answered.
     Answered,
+    /// Its answer was broken off: nothing of a target's goes out.
+    Broken,
 }
 
 struct Reading {
@@ -215,6 +217,7 @@ impl Stream {
                 self.state = State::Answered;
                 Action::Continue
             }
+            State::Broken => Action::Pause,
             _ => Action::Continue,
         }
     }
@@ -230,6 +233,7 @@ impl Stream {
                 let body = std::mem::take(&mut remainder.0);
                 (host::replace_buffer(Buffer::ResponseBody, &body), Action::Continue)
             }
+            State::Broken => return Action::Pause,
             _ => return Action::Continue,
         };
         match replaced {
@@ -358,7 +362,7 @@ impl Stream {
     /// A failure of the host after the request went on: no answer is better than a wrong one.
     fn break_off(&mut self, fault: Fault) -> Action {
         host::log(Level::Error, &format!("hookgate: an answer was broken off: {fault}"));
-        self.state = State::Answered;
+        self.state = State::Broken;
         // There is nothing left to try.
         let _ = host::close(Side::Response);
         Action::Pause

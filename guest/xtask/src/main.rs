@@ -4,6 +4,7 @@
 
 mod apt;
 mod cargo;
+mod envoy;
 mod guests;
 mod house;
 mod program;
@@ -48,6 +49,12 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Start a real Envoy with the filter, send it a delivery and a forgery, and leave it running.
+    Envoy {
+        /// End when that has been shown.
+        #[arg(long)]
+        once: bool,
+    },
     /// Install the servers and tools that tests talk to, in target/servers/.
     Servers,
 }
@@ -84,6 +91,7 @@ fn run(task: Task) -> anyhow::Result<()> {
             servers::install(&shell, &house)?;
             tests::run(&shell, args)
         }
+        Task::Envoy { once } => envoy::run(&shell, &house, once),
         Task::Servers => servers::install(&shell, &house),
     }
 }

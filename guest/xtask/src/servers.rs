@@ -56,6 +56,12 @@ pub(crate) fn install(shell: &Shell, house: &House) -> anyhow::Result<()> {
     })
 }
 
+/// Installs one server if it is missing, and says where its program is.
+pub(crate) fn one(shell: &Shell, house: &House, name: &str) -> anyhow::Result<PathBuf> {
+    let server = SERVERS.iter().find(|server| server.name == name);
+    server.with_context(|| format!("no server is called {name}"))?.find(shell, house)
+}
+
 impl Server {
     fn find(&self, shell: &Shell, house: &House) -> anyhow::Result<PathBuf> {
         if let Some((variable, program)) = self.instead.and_then(|name| Some((name, std::env::var_os(name)?))) {

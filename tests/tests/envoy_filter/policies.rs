@@ -30,7 +30,8 @@ pub(crate) fn filter(policy: &Value) -> Vm {
 
 /// A filter with this policy in a process with others.
 pub(crate) fn filter_sharing(policy: &Value, shared: &Shared) -> Vm {
-    let world = World { shared: shared.clone(), ..World::new(SECRETS) };
+    let mut world = World::new(SECRETS);
+    world.shared = shared.clone();
     Vm::configured(world, policy.to_string().as_bytes()).expect("a good policy")
 }
 

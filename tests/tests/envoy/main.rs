@@ -1,0 +1,9 @@
+//! The filter in a real Envoy.
+
+mod edge;
+mod flow;
+mod once;
+mod recipes;
+mod soak;
+mod transports;
+mod trouble;

@@ -1,0 +1,110 @@
+//! The configurations that people copy: Envoy takes them, and their policies are good.
+
+use std::path::{Path, PathBuf};
+
+use hookgate::Secrets;
+use hookgate_tests::envoy::{Settings, validate};
+use hookgate_tests::hooked::plugin;
+use hookgate_tests::{Delivery, artifact};
+use serde_json::{Value, json};
+
+use crate::edge::{Edge, to};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest/envoy")
+}
+
+fn documents(recipe: &str) -> Vec<Value> {
+    let text = std::fs::read_to_string(folder().join("recipes").join(recipe)).expect("a recipe");
+    text.split("\n---\n").map(|text| serde_saphyr::from_str(text).expect("a recipe is YAML")).collect()
+}
+
+fn check_policy(policy: &Value) {
+    let secrets = Secrets::from([("KAPSO_SECRET", "a"), ("BOT_SECRET", "b")]);
+    if let Err(error) = plugin().compile(&policy.to_string(), &secrets) {
+        panic!("{error}");
+    }
+}
+
+/// Whether Envoy takes `envoy.yaml` with this instead of the filter's configuration.
+async fn check_filter(config: &Value) {
+    let mut settings = Settings::new(&json!({}), &[], &[]);
+    *settings.plugin() = config.clone();
+    settings.plugin()["vm_config"]["code"] = json!({"local": {"filename": artifact("hookgate-envoy.wasm")}});
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("envoy.json");
+    std::fs::write(&file, settings.config.to_string()).expect("a file");
+    let (taken, log) = validate(&file, folder.path(), &[("KAPSO_SECRET", "a"), ("BOT_SECRET", "b")]).await;
+    assert!(taken, "{log}");
+}
+
+#[tokio::test]
+async fn envoy_yaml_runs_as_it_is() {
+    let root = folder().join("../..");
+    let secrets = [("KAPSO_SECRET", "a"), ("BOT_SECRET", "b")];
+    let (taken, log) = validate(Path::new("guest/envoy/envoy.yaml"), &root, &secrets).await;
+    assert!(taken, "{log}");
+    assert!(!log.contains("eprecated"), "{log}");
+    let (taken, log) = validate(Path::new("guest/envoy/envoy.yaml"), &root, &[]).await;
+    assert!(!taken, "without secrets it must not start");
+    assert!(log.contains("KAPSO_SECRET"), "{log}");
+}
+
+#[tokio::test]
+async fn the_istio_recipe_holds() {
+    let documents = documents("istio.yaml");
+    let filter = &documents[0]["spec"]["configPatches"][0]["patch"]["value"]["typed_config"]["config"];
+    assert_eq!(filter["allow_on_headers_stop_iteration"], true);
+    check_policy(&filter["configuration"]["value"]);
+    check_filter(filter).await;
+}
+
+#[tokio::test]
+async fn the_envoy_gateway_recipe_holds() {
+    let documents = documents("envoy-gateway.yaml");
+    check_policy(&documents[0]["spec"]["wasm"][0]["config"]);
+    let patches = documents[1]["spec"]["jsonPatches"].as_array().expect("patches");
+    let switch = patches.iter().find(|patch| patch["operation"]["path"] == "/allow_on_headers_stop_iteration");
+    assert_eq!(switch.expect("the switch")["operation"]["value"], true);
+}
+
+#[tokio::test]
+async fn the_remote_recipe_differs_from_envoy_yaml_only_in_where_the_code_is() {
+    let remote = &documents("remote.yaml")[0]["vm_config"];
+    let text = std::fs::read_to_string(folder().join("envoy.yaml")).expect("envoy.yaml");
+    let local: Value = serde_saphyr::from_str(&text).expect("YAML");
+    let manager = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
+    let local = local.pointer(&format!("{manager}/http_filters/0/typed_config/config/vm_config")).expect("a VM");
+    for part in ["vm_id", "runtime", "environment_variables"] {
+        assert_eq!(remote[part], local[part], "{part}");
+    }
+    assert!(remote["code"]["remote"]["sha256"].is_string());
+}
+
+#[tokio::test]
+async fn what_is_not_allowed_to_the_filter_is_not_needed() {
+    // Each capability that envoy.yaml allows is one that the filter has; the whole suite runs with these and no others.
+    let mut settings = Settings::new(&to(&["bot"]), &[], &[]);
+    let allowed = settings.plugin()["vm_config"]["capability_restriction_config"]["allowed_capabilities"].clone();
+    let bytes = std::fs::read(artifact("hookgate-envoy.wasm")).expect("the filter");
+    let mut names: Vec<String> = Vec::new();
+    for payload in wasmparser::Parser::new(0).parse_all(&bytes) {
+        match payload.expect("well-formed") {
+            wasmparser::Payload::ImportSection(section) => {
+                names.extend(section.into_imports().map(|import| import.expect("well-formed").name.to_owned()));
+            }
+            wasmparser::Payload::ExportSection(section) => {
+                let exports = section.into_iter().map(|export| export.expect("well-formed").name.to_owned());
+                names
+                    .extend(exports.filter(|name| name.starts_with("proxy_on_") && name != "proxy_on_memory_allocate"));
+            }
+            _ => {}
+        }
+    }
+    names.sort();
+    let allowed: Vec<_> = allowed.as_object().expect("a map").keys().cloned().collect();
+    assert_eq!(allowed, names, "envoy.yaml's allowed_capabilities");
+    // And one delivery to show that they are enough.
+    let edge = Edge::new(&to(&["bot", "crm"])).await;
+    assert_eq!(edge.post(&Delivery::message("wamid.1", crate::edge::SECRET)).await.status, 200);
+}
