@@ -132,13 +132,15 @@ fn fresh_and_reused_instances_decide_alike() {
 
 #[test]
 fn many_threads_share_a_gate() {
-    let gate = split(&Options { max_concurrency: NonZeroUsize::new(3).unwrap(), ..options() });
-    let expected = deliver(&gate, &batch());
-    thread::scope(|scope| {
-        for _ in 0..8 {
-            scope.spawn(|| (0..50).for_each(|_| assert_eq!(deliver(&gate, &batch()), expected)));
-        }
-    });
+    for instances in [Instances::default(), Instances::Fresh] {
+        let gate = split(&Options { max_concurrency: NonZeroUsize::new(3).unwrap(), instances, ..options() });
+        let expected = deliver(&gate, &batch());
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| (0..50).for_each(|_| assert_eq!(deliver(&gate, &batch()), expected)));
+            }
+        });
+    }
 }
 
 #[test]

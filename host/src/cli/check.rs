@@ -24,8 +24,7 @@ pub(super) struct Args {
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let loaded = if args.with_secrets { args.gate.load()? } else { args.gate.load_without_secrets()? };
     let settings = loaded.gate.settings();
-    let policy: Value = serde_json::from_str(loaded.document.json())?;
-    let rules = policy.get("rules").and_then(Value::as_array).map_or(0, Vec::len);
+    let rules = loaded.policy.get("rules").and_then(Value::as_array).map_or(0, Vec::len);
     let mut out = anstream::stdout();
     writeln!(out, "The policy is right.")?;
     for source in &settings.sources {

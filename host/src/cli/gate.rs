@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use anyhow::{Context, anyhow};
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::policy::{Document, Format, TRY_IT};
@@ -52,10 +53,11 @@ impl fmt::Debug for NamedSecret {
     }
 }
 
-/// A compiled policy with its document.
+/// A compiled policy.
 pub(super) struct Loaded {
-    pub(super) document: Document,
     pub(super) gate: Gate,
+    /// Its document.
+    pub(super) policy: Value,
     /// The secrets that the policy names.
     pub(super) secrets: Vec<String>,
     /// Those of them that have no value. Nothing can be verified unless this is empty.
@@ -78,7 +80,7 @@ impl GateArgs {
     /// Loads the policy even if secrets are missing.
     pub(super) fn load_without_secrets(&self) -> anyhow::Result<Loaded> {
         let document = self.document()?;
-        let refused = |error| self.refused(&document, error);
+        let refused = |error| refused(&document, error);
         let plugin = Plugin::new(&Options::default())?;
         let names = plugin.secret_names(document.json()).map_err(refused)?;
         let mut secrets: Secrets =
@@ -90,7 +92,7 @@ impl GateArgs {
             secrets.insert(name, "missing");
         }
         let gate = plugin.compile(document.json(), &secrets).map_err(refused)?;
-        Ok(Loaded { document, gate, secrets: names, missing })
+        Ok(Loaded { gate, policy: serde_json::from_str(document.json())?, secrets: names, missing })
     }
 
     fn document(&self) -> anyhow::Result<Document> {
@@ -102,7 +104,7 @@ impl GateArgs {
 
     /// The policy to begin with, with the secrets of the command line if there are any.
     fn try_it(&self) -> anyhow::Result<String> {
-        let mut policy: serde_json::Value = serde_json::from_str(TRY_IT)?;
+        let mut policy: Value = serde_json::from_str(TRY_IT)?;
         if !self.secrets.is_empty() {
             let names: Vec<_> = self.secrets.iter().map(|secret| secret.name.as_str()).collect();
             let secrets = policy.pointer_mut("/sources/0/secrets").context("the policy to begin with has a source")?;
@@ -110,14 +112,14 @@ impl GateArgs {
         }
         Ok(policy.to_string())
     }
+}
 
-    fn refused(&self, document: &Document, error: CompileError) -> anyhow::Error {
-        match error {
-            CompileError::Policy(errors) => {
-                let lines: String = errors.iter().map(|error| format!("\n  {}", document.explain(error))).collect();
-                anyhow!("the policy is wrong:{lines}")
-            }
-            CompileError::Call(error) => error.into(),
+fn refused(document: &Document, error: CompileError) -> anyhow::Error {
+    match error {
+        CompileError::Policy(errors) => {
+            let lines: String = errors.iter().map(|error| format!("\n  {}", document.explain(error))).collect();
+            anyhow!("the policy is wrong:{lines}")
         }
+        CompileError::Call(error) => error.into(),
     }
 }

@@ -168,8 +168,7 @@ fn why(out: &mut impl Write, route: &Route, loaded: &Loaded) -> io::Result<()> {
 
 /// What the rule asks for, as the policy has it.
 fn conditions(out: &mut impl Write, rule: &str, loaded: &Loaded) -> io::Result<()> {
-    let policy: Value = serde_json::from_str(loaded.document.json()).unwrap_or_default();
-    let rules = policy.get("rules").and_then(Value::as_array);
+    let rules = loaded.policy.get("rules").and_then(Value::as_array);
     let Some(rule) = rules.into_iter().flatten().find(|found| found.get("name") == Some(&rule.into())) else {
         return Ok(());
     };
