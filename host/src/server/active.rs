@@ -84,6 +84,8 @@ impl Policy {
 pub(crate) struct Active {
     pub(crate) gate: Gate,
     pub(crate) targets: HashMap<String, Target>,
+    /// Names of sources by path.
+    sources: HashMap<String, String>,
     /// The files that it was made from.
     pub(crate) files: Stamped,
 }
@@ -91,13 +93,13 @@ pub(crate) struct Active {
 impl Active {
     fn new(gate: Gate, files: Stamped) -> Result<Self, Error> {
         let targets = gate.settings().targets.iter().map(target).collect::<Result<_, _>>()?;
-        Ok(Active { gate, targets, files })
+        let sources = gate.settings().sources.iter().map(|source| (source.path.clone(), source.name.clone())).collect();
+        Ok(Active { gate, targets, sources, files })
     }
 
     /// The name of the source at this path.
     pub(crate) fn source(&self, path: &str) -> Option<&str> {
-        let source = self.gate.settings().sources.iter().find(|source| source.path == path)?;
-        Some(&source.name)
+        self.sources.get(path).map(String::as_str)
     }
 }
 

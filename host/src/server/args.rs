@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::log::Format;
 use super::store::Choice;
 use super::{Config, Error, Limits, Policy, Tls};
-use crate::Plugin;
+use crate::{Instances, LoadError, Options, Plugin};
 
 /// Takes deliveries over HTTP, verifies and routes them, and sends them on.
 ///
@@ -20,9 +20,15 @@ use crate::Plugin;
 /// files and the certificate are read again when they change and on SIGHUP. SIGTERM finishes what is under way, then
 /// leaves.
 #[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  hookgate serve                                         try it: shows how to send a first delivery
+  KAPSO_SECRET=whsec_1 hookgate serve -p hookgate.yaml   verify and route
+  hookgate serve -p hookgate.yaml --listen 0.0.0.0:443 --tls-cert cert.pem --tls-key key.pem
+  hookgate serve -p hookgate.yaml --store redis://redis  several servers, one memory")]
 pub struct Args {
     /// The policy, in JSON, TOML or YAML.
-    #[arg(long, value_name = "FILE", env = "HOOKGATE_POLICY")]
+    #[arg(long, short, value_name = "FILE", env = "HOOKGATE_POLICY")]
     pub policy: Option<PathBuf>,
 
     /// Where deliveries are taken. Port 0 takes any free one and prints it.
@@ -30,7 +36,7 @@ pub struct Args {
     pub listen: SocketAddr,
 
     /// Where /healthz, /readyz and /metrics are answered, or "off".
-    #[arg(long, value_name = "ADDR", env = "HOOKGATE_ADMIN", default_value = "127.0.0.1:9090")]
+    #[arg(long, value_name = "ADDR", env = "HOOKGATE_ADMIN", default_value = "127.0.0.1:9464")]
     pub admin: Admin,
 
     /// A PEM file with the certificate chain: answers HTTPS.
@@ -49,6 +55,14 @@ pub struct Args {
     /// servers share.
     #[arg(long, value_name = "STORE", env = "HOOKGATE_STORE", default_value = "memory", hide_env_values = true)]
     pub store: Choice,
+
+    /// Whether the plugin's instances are reused.
+    #[arg(long, value_enum, env = "HOOKGATE_INSTANCES", default_value_t)]
+    pub instances: Reuse,
+
+    /// A component to run in place of the one that comes with this program.
+    #[arg(long, value_name = "FILE", env = "HOOKGATE_PLUGIN")]
+    pub plugin: Option<PathBuf>,
 
     /// Requests that may be under way at a time; more are answered 503. Each may hold a body as large as the policy allows.
     #[arg(long, value_name = "N", env = "HOOKGATE_MAX_REQUESTS", default_value = "512")]
@@ -83,6 +97,17 @@ pub struct Args {
     pub log: String,
 }
 
+/// Whether the plugin's instances are reused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Reuse {
+    /// An instance serves one call after another.
+    #[default]
+    Reuse,
+    /// A new instance for each call, which also compiles the policy anew: slower, and nothing that one delivery leaves behind
+    /// can reach another.
+    Fresh,
+}
+
 /// An address, or `off`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Admin(
@@ -99,6 +124,19 @@ impl FromStr for Admin {
 }
 
 impl Args {
+    /// Loads the plugin that these arguments ask for. Takes a while, and blocks.
+    pub(crate) fn plugin(&self) -> Result<Plugin, LoadError> {
+        let instances = match self.instances {
+            Reuse::Reuse => Instances::default(),
+            Reuse::Fresh => Instances::Fresh,
+        };
+        let options = Options { instances, ..Options::default() };
+        match &self.plugin {
+            Some(file) => Plugin::from_file(file, &options),
+            None => Plugin::new(&options),
+        }
+    }
+
     /// The server that these arguments ask for, with this policy.
     ///
     /// # Errors

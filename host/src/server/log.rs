@@ -37,7 +37,7 @@ pub fn start(format: Format, filter: &str) -> Result<(), String> {
 }
 
 pub(crate) fn line(report: &Report<'_>) {
-    let took_ms = report.took.as_secs_f64() * 1000.0;
+    let took_ms = report.took.as_micros() as f64 / 1000.0;
     let status = report.status.as_u16();
     let source = report.source;
     match &report.story {
@@ -89,7 +89,8 @@ struct Shown {
     /// The last four digits of the first event's phone number id.
     number: Option<String>,
     rules: String,
-    targets: String,
+    /// None when nothing was to be sent.
+    targets: Option<String>,
     contradictions: Option<String>,
     unreadable: Option<&'static str>,
 }
@@ -111,7 +112,7 @@ impl Shown {
             test: delivery.test.then_some(true),
             number: delivery.events.first().and_then(|event| event.phone_number_id.as_deref()).map(tail),
             rules: clean(&rules.join(",")),
-            targets: tries.iter().map(tried).collect::<Vec<_>>().join(" "),
+            targets: (!tries.is_empty()).then(|| tries.iter().map(tried).collect::<Vec<_>>().join(" ")),
             contradictions: (!contradictions.is_empty()).then(|| contradictions.join("; ")),
             unreadable: genuine.unreadable.as_ref().map(unreadable),
         }

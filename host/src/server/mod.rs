@@ -58,8 +58,8 @@ use self::reload::Reloader;
 use self::report::Report;
 use self::state::State;
 use self::store::memory::MemoryStore;
-use self::tls::Certificate;
 use self::store::{Store, StoreError};
+use self::tls::Certificate;
 use crate::policy::ReadError;
 use crate::secrets::SecretError;
 use crate::{CallError, Plugin};
@@ -219,8 +219,7 @@ impl Server {
 
         let socket = bind(listen).await?;
         let address = local(&socket, listen)?;
-        let listener =
-            Listener { socket, tls: certificate.clone(), limits: limits.clone() };
+        let listener = Listener { socket, tls: certificate.clone(), limits: limits.clone() };
         let shared = state.clone();
         let service = move |peer, request| receive::receive(shared.clone(), peer, request);
 

@@ -7,7 +7,6 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::report::Report;
 use super::tryit::Trial;
 use super::{Args, Policy, Server, log, tryit};
-use crate::{Options, Plugin};
 
 /// Serves until SIGTERM or SIGINT. Prints where it listens to standard output and logs to standard error.
 ///
@@ -19,7 +18,8 @@ pub async fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error + Sen
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
 
-    let plugin = tokio::task::spawn_blocking(|| Plugin::new(&Options::default())).await??;
+    let loading = args.clone();
+    let plugin = tokio::task::spawn_blocking(move || loading.plugin()).await??;
     let (policy, trial) = match &args.policy {
         Some(file) => (Policy::file(file), None),
         None => {

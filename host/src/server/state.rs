@@ -29,6 +29,7 @@ pub(crate) struct State {
     /// What goes on when its sender has hung up.
     pub(crate) tasks: TaskTracker,
     pub(crate) stopping: CancellationToken,
+    /// Shows requests in place of logging them.
     pub(crate) show: Option<fn(&Report<'_>)>,
 }
 
@@ -58,9 +59,9 @@ impl State {
     /// Tells everybody who listens what became of a request.
     pub(crate) fn tell(&self, report: &Report<'_>) {
         self.metrics.record(report);
-        log::line(report);
-        if let Some(show) = self.show {
-            show(report);
+        match self.show {
+            Some(show) => show(report),
+            None => log::line(report),
         }
     }
 

@@ -101,6 +101,25 @@ async fn every_message_is_sent_even_when_one_before_it_fails() {
 }
 
 #[tokio::test]
+async fn a_batch_of_hundreds_is_split_like_one_of_three() {
+    let mut bot = Upstream::answering(Reply::Status(200)).await;
+    let mut archive = Upstream::answering(Reply::Status(200)).await;
+    let hooked = Hooked::with(&split(&bot, &archive, &json!({}))).await;
+    let all: Vec<String> = (0..600).map(|number| format!("wamid.{number}")).collect();
+    let messages: Vec<(&str, &str)> =
+        all.iter().zip(["text", "text", "image"].into_iter().cycle()).map(|(id, kind)| (id.as_str(), kind)).collect();
+    let batch = Delivery::batch(&messages, SECRET);
+    assert!(batch.body.len() > 200_000);
+    for _ in 0..2 {
+        assert_eq!(hooked.status(&batch).await, 200);
+    }
+    let (texts, images) = (ids(&bot.next().await), ids(&archive.next().await));
+    assert_eq!((texts.len(), images.len()), (400, 200));
+    assert_eq!(texts[..3], ["wamid.0", "wamid.1", "wamid.3"]);
+    assert!(bot.rest().is_empty() && archive.rest().is_empty());
+}
+
+#[tokio::test]
 async fn normalized_is_one_shape() {
     let mut bot = Upstream::answering(Reply::Status(200)).await;
     let archive = Upstream::answering(Reply::Status(200)).await;

@@ -6,6 +6,7 @@ use hookgate_tests::Delivery;
 use hookgate_tests::hooked::{Hooked, SECRET, config};
 use hookgate_tests::upstream::{Reply, Upstream};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::answers::all_to;
 
@@ -106,6 +107,35 @@ async fn connections_to_a_target_are_kept() {
         assert_eq!(hooked.status(&Delivery::message(&format!("wamid.{number}"), SECRET)).await, 200);
         assert_eq!(upstream.next().await.connection, 0);
     }
+}
+
+#[tokio::test]
+async fn a_connection_that_the_target_closed_is_not_used_again() {
+    let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}", socket.local_addr().expect("it is bound"));
+    let target = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = socket.accept().await.expect("a connection");
+            let mut request = Vec::new();
+            // The body ends with the item's last brace; it comes in one piece or two.
+            while !request.ends_with(b"}") {
+                stream.read_buf(&mut request).await.expect("a message");
+            }
+            // As if the connection could be kept.
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.expect("an open connection");
+        }
+    });
+    let policy = json!({
+        "sources": [{"name": "whatsapp", "path": "/hook", "secrets": ["SECRET"]}],
+        "rules": [],
+        "otherwise": {"to": ["bot"]},
+        "targets": {"bot": {"url": url}},
+    });
+    let hooked = Hooked::with(&policy).await;
+    for number in 0..20 {
+        assert_eq!(hooked.status(&Delivery::message(&format!("wamid.{number}"), SECRET)).await, 200);
+    }
+    target.abort();
 }
 
 #[tokio::test]
