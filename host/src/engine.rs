@@ -32,12 +32,14 @@ pub(crate) fn engine(options: &Options) -> Result<Engine, LoadError> {
 
 /// Room for as many instances as there may be calls. Reused instances are made so seldom that they need no pool.
 fn pool(options: &Options) -> PoolingAllocationConfig {
+    // Around the module with the logic and its memory, a component has small ones that join it to its exports.
+    const MODULES: u32 = 8;
     let count = u32::try_from(options.max_concurrency.get()).unwrap_or(u32::MAX);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(count)
-        .total_core_instances(count)
+        .total_core_instances(count.saturating_mul(MODULES))
+        .total_tables(count.saturating_mul(MODULES))
         .total_memories(count)
-        .total_tables(count)
         .max_memory_size(options.memory_per_instance);
     pool
 }
