@@ -166,7 +166,7 @@ impl Conditions {
         }) && self.new_conversation.is_none_or(|wanted| event.new_conversation == Some(wanted))
             && self.test.is_none_or(|wanted| event.test == wanted)
             && text(&self.text_prefixes, |text, prefix| text.starts_with(prefix))
-            && text(&self.text_parts, |text, part| contains(text, part))
+            && text(&self.text_parts, contains)
     }
 }
 
