@@ -1,8 +1,7 @@
 //! What became of a message, as Envoy tells it. A local answer of Envoy's own looks much like a target's; they must not be
 //! mistaken for each other, since a target's answer settles a message for good and Envoy's never does.
 
-use std::collections::BTreeMap;
-
+use hashbrown::HashMap;
 use hookgate_core::Outcome;
 
 use crate::host::{self, Map};
@@ -14,7 +13,7 @@ const FROM_UPSTREAM: &str = "x-envoy-upstream-service-time";
 const VIA_UPSTREAM: &[u8] = b"via_upstream";
 
 /// Calls that have not been answered, by token.
-pub(crate) type Calls = BTreeMap<u32, Call>;
+pub(crate) type Calls = HashMap<u32, Call>;
 
 /// Who waits for a call's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use crate::host;
 use crate::plugin::Plugin;
 
 thread_local! {
-    static PLUGIN: RefCell<Plugin> = const { RefCell::new(Plugin::new()) };
+    static PLUGIN: RefCell<Plugin> = RefCell::new(Plugin::new());
 }
 
 /// What a callback tells the host to do with the stream.

@@ -1,7 +1,8 @@
 //! The filter in one VM: plugin configurations (root contexts), requests (their children) and calls.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
+
+use hashbrown::HashMap;
 
 use crate::callout::Calls;
 use crate::environment::Environment;
@@ -15,8 +16,8 @@ const TICK_MS: u32 = 100;
 
 /// All that a VM knows.
 pub(crate) struct Plugin {
-    roots: BTreeMap<u32, Root>,
-    streams: BTreeMap<u32, Stream>,
+    roots: HashMap<u32, Root>,
+    streams: HashMap<u32, Stream>,
     calls: Calls,
     /// The latest time known, in nanoseconds since 1970.
     time: u64,
@@ -31,8 +32,8 @@ struct Root {
 }
 
 impl Plugin {
-    pub(crate) const fn new() -> Self {
-        Self { roots: BTreeMap::new(), streams: BTreeMap::new(), calls: Calls::new(), time: 0 }
+    pub(crate) fn new() -> Self {
+        Self { roots: HashMap::new(), streams: HashMap::new(), calls: Calls::new(), time: 0 }
     }
 
     pub(crate) fn create(&mut self, context: u32, root: u32) {

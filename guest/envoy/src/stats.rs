@@ -1,13 +1,14 @@
 //! What Envoy's statistics show. Names are made of the policy's own names and of fixed words, so their number is bounded.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+
+use hashbrown::HashMap;
 
 use crate::host::{self, Metric};
 
 /// Metrics by their name: Envoy knows them by number, each VM its own.
 #[derive(Default)]
-pub(crate) struct Stats(RefCell<BTreeMap<String, u32>>);
+pub(crate) struct Stats(RefCell<HashMap<String, u32>>);
 
 impl Stats {
     /// A request was answered.
