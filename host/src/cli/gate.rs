@@ -1,10 +1,11 @@
 //! The policy and the secrets that a command works with.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -61,20 +62,27 @@ pub(super) struct Loaded {
     /// The secrets that the policy names.
     pub(super) secrets: Vec<String>,
     /// Those of them that have no value. Nothing can be verified unless this is empty.
-    pub(super) missing: Vec<String>,
+    pub(super) missing: BTreeSet<String>,
+}
+
+impl Loaded {
+    /// The names of the secrets that have no value, for people.
+    pub(super) fn missing(&self) -> String {
+        self.missing.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+    }
 }
 
 impl GateArgs {
     /// Loads the policy with all its secrets.
     pub(super) fn load(&self) -> anyhow::Result<Loaded> {
         let loaded = self.load_without_secrets()?;
-        match loaded.missing.as_slice() {
-            [] => Ok(loaded),
-            missing => Err(anyhow!(
-                "no value for {}: set the variable, or NAME_FILE to a file that holds it, or give --secret NAME=VALUE",
-                missing.join(", ")
-            )),
+        if loaded.missing.is_empty() {
+            return Ok(loaded);
         }
+        bail!(
+            "no value for {}: set the variable, or NAME_FILE to a file that holds it, or give --secret NAME=VALUE",
+            loaded.missing()
+        )
     }
 
     /// Loads the policy even if secrets are missing.
@@ -86,7 +94,7 @@ impl GateArgs {
         let mut secrets: Secrets =
             self.secrets.iter().map(|secret| (secret.name.as_str(), secret.value.as_str())).collect();
         secrets.add_from_env(&names)?;
-        let missing: Vec<_> = names.iter().filter(|name| !secrets.contains(name)).cloned().collect();
+        let missing: BTreeSet<_> = names.iter().filter(|name| !secrets.contains(name)).cloned().collect();
         for name in &missing {
             // Stands for the value in a gate that is not asked to verify.
             secrets.insert(name, "missing");

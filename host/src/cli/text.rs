@@ -62,7 +62,7 @@ fn verdict(out: &mut impl Write, report: &Report, loaded: &Loaded) -> io::Result
             }
         }
         (None, _) => {
-            let missing = loaded.missing.join(", ");
+            let missing = loaded.missing();
             writeln!(out, "{found}: nobody knows whether it is genuine, because {missing} has no value")?;
         }
     }
