@@ -76,8 +76,9 @@ pub struct Args {
     #[arg(long, value_name = "MS", env = "HOOKGATE_ANSWER_MS", default_value = "9000", value_parser = clap::value_parser!(u64).range(100..10_000))]
     pub answer_ms: u64,
 
-    /// Milliseconds for a request's head, and between two requests of a connection.
-    #[arg(long, value_name = "MS", env = "HOOKGATE_HEAD_MS", default_value = "10000", value_parser = clap::value_parser!(u64).range(100..))]
+    /// Milliseconds from the end of one request to the end of the next one's head. Longer than a load balancer in front keeps
+    /// idle connections; the first head must come within 10,000 in any case.
+    #[arg(long, value_name = "MS", env = "HOOKGATE_HEAD_MS", default_value = "75000", value_parser = clap::value_parser!(u64).range(100..))]
     pub head_ms: u64,
 
     /// Milliseconds for a request's body.

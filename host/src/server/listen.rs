@@ -16,6 +16,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +27,8 @@ use super::tls::Certificate;
 
 /// After an error of `accept`, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
+/// From a connection's begin to the end of its first head, whatever is allowed from then on.
+const FIRST: Duration = Duration::from_secs(10);
 /// HTTP/2 connections are asked for a sign of life.
 const PING: Duration = Duration::from_secs(20);
 
@@ -46,9 +49,12 @@ impl Listener {
         let graceful = GracefulShutdown::new();
         let connections = Arc::new(Semaphore::new(self.limits.connections));
         let builder = builder(&self.limits);
+        // Dropped with this future, and with them the connections.
+        let mut tasks = JoinSet::new();
         loop {
             let (stream, peer, place) = tokio::select! {
                 () = stop.cancelled() => break,
+                Some(_) = tasks.join_next() => continue,
                 taken = take(&self.socket, &connections) => match taken {
                     Ok(taken) => taken,
                     Err(error) => {
@@ -58,20 +64,20 @@ impl Listener {
                     }
                 },
             };
-            let peer = Peer { address: peer.ip(), tls: self.tls.is_some() };
+            let peer = Peer { address: peer.ip().to_canonical(), tls: self.tls.is_some() };
             let acceptor = self.tls.as_ref().map(Certificate::acceptor);
             let connection = Connection {
                 builder: builder.clone(),
                 watcher: graceful.watcher(),
-                head_time: self.limits.head_time,
+                first_time: self.limits.head_time.min(FIRST),
                 peer,
                 service: service.clone(),
             };
-            tokio::spawn(async move {
+            tasks.spawn(async move {
                 match acceptor {
                     None => connection.serve(stream).await,
                     Some(acceptor) => {
-                        if let Ok(Ok(stream)) = timeout(connection.head_time, acceptor.accept(stream)).await {
+                        if let Ok(Ok(stream)) = timeout(connection.first_time, acceptor.accept(stream)).await {
                             connection.serve(stream).await;
                         }
                     }
@@ -110,14 +116,14 @@ fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
         .keep_alive_interval(PING)
-        .keep_alive_timeout(limits.head_time);
+        .keep_alive_timeout(PING);
     builder
 }
 
 struct Connection<S> {
     builder: auto::Builder<TokioExecutor>,
     watcher: hyper_util::server::graceful::Watcher,
-    head_time: Duration,
+    first_time: Duration,
     peer: Peer,
     service: S,
 }
@@ -135,10 +141,10 @@ where
         });
         let connection = self.builder.serve_connection(TokioIo::new(stream), service);
         let mut connection = pin!(self.watcher.watch(connection));
-        // hyper's own limit begins with the first line: somebody who stops before that is let go here.
+        // hyper's own limit begins with HTTP/1's first line: somebody who stops before that is let go here.
         tokio::select! {
             ended = &mut connection => return closed(ended),
-            () = sleep(self.head_time) => {}
+            () = sleep(self.first_time) => {}
         }
         if begun.load(Ordering::Relaxed) {
             closed(connection.await);

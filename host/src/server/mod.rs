@@ -1,6 +1,6 @@
 //! The server: takes deliveries over HTTP, has the [`Gate`](crate::Gate) decide them, and carries the decisions out.
 //!
-//! The server has no opinion about webhooks. It reads requests under limits, claims events in a [`Store`](store::Store) so that
+//! The server has no opinion about webhooks. It reads requests under limits, claims events in a [`Store`] so that
 //! each reaches each target once, forwards them, and answers what the gate says.
 //!
 //! ```no_run
@@ -111,7 +111,8 @@ impl Config {
 /// What is allowed before any work is done. How large a body may be is the policy's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// From a connection's begin to its first request, from one request to the next, and for a request's head.
+    /// From the end of one request to the end of the next one's head. Load balancers keep idle connections for 60 s and take it
+    /// badly when the other side closes first. A connection's first head must come within 10 s in any case.
     pub head_time: Duration,
     /// The bytes of a request's head, at least 8192; more is answered 431.
     pub head_bytes: usize,
@@ -130,7 +131,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Limits {
-            head_time: Duration::from_secs(10),
+            head_time: Duration::from_secs(75),
             head_bytes: 64 * 1024,
             body_time: Duration::from_secs(5),
             answer_time: Duration::from_secs(9),
@@ -193,7 +194,8 @@ pub enum Error {
     Reload(String),
 }
 
-/// A server that runs. Dropping it stops it at once; [`Server::stop`] lets it finish.
+/// A server that runs. Dropping it closes its connections at once, while messages under way to targets still end in their
+/// own time; [`Server::stop`] lets everything finish.
 pub struct Server {
     address: SocketAddr,
     admin_address: Option<SocketAddr>,
@@ -208,7 +210,7 @@ impl Server {
     /// Compiles the policy, begins to listen, and returns.
     ///
     /// # Errors
-    /// Whatever keeps it from serving: see [`Error`].
+    /// Whatever keeps it from serving: see [`enum@Error`].
     pub async fn start(config: Config) -> Result<Self, Error> {
         let Config { plugin, policy, listen, admin, tls, target_ca, limits, store, show } = config;
         let (active, plugin, policy) = load(plugin, policy).await?;
