@@ -1,9 +1,9 @@
 //! A plugin that fails.
 
 use hookgate::server::{Config, Policy};
-use hookgate::{Cache, Options, Plugin, Secrets};
+use hookgate::{Instances, Options, Plugin, Secrets};
 use hookgate_tests::Delivery;
-use hookgate_tests::hooked::{Hooked, SECRET, free_ports};
+use hookgate_tests::hooked::{Hooked, SECRET, TARGET_SECRET, free_ports};
 use hookgate_tests::upstream::{Reply, Upstream};
 use serde_json::json;
 
@@ -12,7 +12,7 @@ use crate::answers::all_to;
 #[tokio::test]
 async fn out_of_memory_is_500_nothing_is_sent_and_the_next_delivery_is_served() {
     let mut upstream = Upstream::answering(Reply::Status(200)).await;
-    let options = Options { memory_per_instance: 3 << 20, cache: Cache::User, ..Options::default() };
+    let options = Options { memory_per_instance: 3 << 20, ..Options::default() };
     let plugin = Plugin::new(&options).expect("the built component");
     let mut policy = all_to(&upstream);
     policy["sources"][0].as_object_mut().unwrap().remove("verify_token");
@@ -28,4 +28,20 @@ async fn out_of_memory_is_500_nothing_is_sent_and_the_next_delivery_is_served() 
 
     assert_eq!(hooked.status(&Delivery::message("wamid.1", SECRET)).await, 200);
     upstream.next().await;
+}
+
+#[tokio::test]
+async fn a_new_instance_for_each_call_gives_the_same_answers() {
+    let mut upstream = Upstream::answering(Reply::Status(200)).await;
+    let options = Options { instances: Instances::Fresh, ..Options::default() };
+    let plugin = Plugin::new(&options).expect("the built component");
+    let secrets = Secrets::from([("SECRET", SECRET), ("TARGET_SECRET", TARGET_SECRET)]);
+    let policy = Policy::json(all_to(&upstream).to_string()).with_secrets(secrets);
+    let hooked = Hooked::start(free_ports(Config::new(plugin, policy))).await;
+    let batch = Delivery::batch(&[("wamid.1", "text"), ("wamid.2", "image")], SECRET);
+    assert_eq!(hooked.status(&Delivery::message("wamid.1", "another secret")).await, 401);
+    assert_eq!(hooked.status(&Delivery::message("wamid.1", SECRET)).await, 200);
+    assert_eq!(hooked.status(&batch).await, 200);
+    upstream.next().await;
+    assert_eq!(upstream.next().await.json()["data"].as_array().map(Vec::len), Some(1));
 }

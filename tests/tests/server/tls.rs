@@ -1,7 +1,6 @@
 //! HTTPS on both sides.
 
-use std::path::PathBuf;
-use std::process::Command;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hookgate::server::{Server, Tls};
@@ -14,6 +13,7 @@ use rustls::ServerConfig;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::PrivateKeyDer;
 use tempfile::TempDir;
+use tokio::process::Command;
 
 use crate::answers::all_to;
 
@@ -72,22 +72,46 @@ async fn deliveries_are_taken_over_https() {
     let server = Server::start(config).await.expect("it starts");
     let delivery = Delivery::message("wamid.1", SECRET);
     for version in ["--http1.1", "--http2"] {
-        let mut curl = Command::new("curl");
-        curl.args(["--silent", "--show-error", "--output", "/dev/null", "--write-out", "%{http_code}", version]);
-        curl.arg("--cacert").arg(&cert).arg("--data-binary").arg(String::from_utf8_lossy(&delivery.body).as_ref());
-        for (name, value) in &delivery.headers {
-            curl.arg("--header").arg(format!("{name}: {value}"));
-        }
-        curl.arg(format!("https://localhost:{}/hook", server.address().port()));
-        let output = tokio::task::spawn_blocking(move || curl.output().expect("curl is installed")).await.unwrap();
-        assert_eq!(
-            String::from_utf8_lossy(&output.stdout),
-            "200",
-            "{version} {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert_eq!(curl(&server, &cert, version, &delivery).await, "200", "{version}");
     }
     assert_eq!(upstream.next().await.header("x-forwarded-proto"), Some("https"));
+}
+
+/// The status that curl gets if it trusts this certificate.
+async fn curl(server: &Server, trusted: &Path, version: &str, delivery: &Delivery) -> String {
+    let mut curl = Command::new("curl");
+    curl.args(["--silent", "--show-error", "--output", "/dev/null", "--write-out", "%{http_code}", version]);
+    curl.arg("--cacert").arg(trusted).arg("--data-binary").arg(String::from_utf8_lossy(&delivery.body).as_ref());
+    for (name, value) in &delivery.headers {
+        curl.arg("--header").arg(format!("{name}: {value}"));
+    }
+    curl.arg(format!("https://localhost:{}/hook", server.address().port()));
+    let output = curl.output().await.expect("curl is installed");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[tokio::test]
+async fn a_new_certificate_is_taken_and_one_that_cannot_be_read_is_not() {
+    let (old, new) = (certificate(), certificate());
+    let folder = TempDir::new().expect("a folder");
+    let cert = written(&folder, "cert.pem", &old.cert.pem());
+    let key = written(&folder, "key.pem", &old.signing_key.serialize_pem());
+    let upstream = Upstream::answering(Reply::Status(200)).await;
+    let mut config = config(&all_to(&upstream));
+    config.tls = Some(Tls { cert, key });
+    let server = Server::start(config).await.expect("it starts");
+    let delivery = Delivery::message("wamid.1", SECRET);
+    let trusted = written(&folder, "new.pem", &new.cert.pem());
+    assert_eq!(curl(&server, &trusted, "--http1.1", &delivery).await, "000");
+
+    written(&folder, "cert.pem", &new.cert.pem());
+    written(&folder, "key.pem", &new.signing_key.serialize_pem());
+    server.reload().await.expect("a good certificate");
+    assert_eq!(curl(&server, &trusted, "--http1.1", &delivery).await, "200");
+
+    written(&folder, "key.pem", "no key");
+    server.reload().await.expect_err("no key");
+    assert_eq!(curl(&server, &trusted, "--http1.1", &delivery).await, "200");
 }
 
 #[tokio::test]
