@@ -97,24 +97,12 @@ fn shrink(shell: &Shell, module: &Path) -> anyhow::Result<PathBuf> {
     Ok(small)
 }
 
-/// Flags for rustc.
-///
-/// SHA-256 is most of what a guest does, and sha2 has a faster one where SIMD may be used, which every host of ours allows.
-///
-/// `opt-level = 3` inlines and unrolls until a guest is half as large again. With these thresholds it is smaller than with `s` and
-/// nearly as fast as with 3: a batch of 50 takes 7.06 million instructions in 332 KB; with 3 it takes 6.87 in 523, with `s` 8.65 in 323.
-///
-/// Paths of the machine that builds stay out of panic messages, so that the same sources give the same file everywhere.
+/// Flags for rustc. SHA-256 is most of what a guest does, and sha2 has a faster one where SIMD may be used, which every host
+/// of ours allows. Paths of the machine that builds stay out of panic messages, so that the same sources give the same file
+/// everywhere.
 fn flags(house: &House) -> Vec<String> {
-    let cargo_home =
-        std::env::var("CARGO_HOME").or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cargo")));
-    let crates = cargo_home.map(|home| format!("--remap-path-prefix={home}/registry/src=crates"));
-    let fixed =
-        ["-Ctarget-feature=+simd128", "-Cllvm-args=-inline-threshold=40 -inlinehint-threshold=60 -unroll-threshold=30"];
-    fixed
-        .map(String::from)
-        .into_iter()
-        .chain([format!("--remap-path-prefix={}=hookgate", house.root.display())])
-        .chain(crates)
-        .collect()
+    let home = std::env::var("CARGO_HOME").or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cargo")));
+    let crates = home.map(|home| format!("--remap-path-prefix={home}/registry/src=crates"));
+    let sources = format!("--remap-path-prefix={}=hookgate", house.root.display());
+    [String::from("-Ctarget-feature=+simd128"), sources].into_iter().chain(crates).collect()
 }
