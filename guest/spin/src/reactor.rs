@@ -33,18 +33,27 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
 
 /// Runs futures side by side; what they give, in their order.
 pub(crate) async fn join_all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
-    let mut running: Vec<(Pin<Box<F>>, Option<F::Output>)> =
-        futures.into_iter().map(|future| (Box::pin(future), None)).collect();
+    let mut branches: Vec<Branch<F>> = futures.into_iter().map(|future| Branch::Running(Box::pin(future))).collect();
     poll_fn(|context| {
-        for (future, output) in running.iter_mut().filter(|(_, output)| output.is_none()) {
-            if let Poll::Ready(ready) = future.as_mut().poll(context) {
-                *output = Some(ready);
+        let mut all_done = true;
+        for branch in &mut branches {
+            if let Branch::Running(future) = branch {
+                match future.as_mut().poll(context) {
+                    Poll::Ready(output) => *branch = Branch::Done(output),
+                    Poll::Pending => all_done = false,
+                }
             }
         }
-        if running.iter().all(|(_, output)| output.is_some()) { Poll::Ready(()) } else { Poll::Pending }
+        if all_done { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
-    running.into_iter().filter_map(|(_, output)| output).collect()
+    let done = |branch| if let Branch::Done(output) = branch { Some(output) } else { None };
+    branches.into_iter().filter_map(done).collect()
+}
+
+enum Branch<F: Future> {
+    Running(Pin<Box<F>>),
+    Done(F::Output),
 }
 
 /// Resolves when a pollable is ready.
