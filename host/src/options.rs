@@ -38,6 +38,11 @@ impl Default for Options {
 const TWO: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 
 /// Whether an instance of the plugin serves one call or many.
+///
+/// A new instance compiles the policy before it decides anything. Measured with `cargo bench --package hookgate`: that takes
+/// under a millisecond for ten rules and some tenths of a second for ten thousand rules and tenants, while deciding in an
+/// instance that has done so costs the same for both, within one per cent. So reuse is the default. What a plugin without
+/// imports could leave behind for the next call is its own memory alone, and that is bounded and replaced now and then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Instances {
     /// A new instance for every call: nothing that a call leaves behind can reach another one. The policy is compiled
@@ -50,10 +55,10 @@ pub enum Instances {
     },
 }
 
-/// Reuse for 100,000 calls.
+/// Reuse for a million calls.
 impl Default for Instances {
     fn default() -> Self {
-        const MAX_CALLS: NonZeroU64 = NonZeroU64::new(100_000).unwrap();
+        const MAX_CALLS: NonZeroU64 = NonZeroU64::new(1_000_000).unwrap();
         Self::Reuse { max_calls: MAX_CALLS }
     }
 }
