@@ -157,24 +157,25 @@ impl<S: Keys> Claims<S> {
         let count = u64::try_from(ids.len()).unwrap_or(u64::MAX);
         let end = number(self.store.increment(TAIL, i64::try_from(count).unwrap_or(i64::MAX))?);
         let first = end.saturating_sub(count);
-        self.clear(first, end)?;
+        let head = self.clear(first, end)?;
         let slot = slot(self.now());
-        let entries = ids
-            .iter()
-            .zip(first..end)
-            .map(|(id, place)| (self.place_key(place), Entry { place, slot, id: (*id).clone() }.write()));
-        self.store.set(&entries.collect::<Vec<_>>())?;
+        let mut entries = vec![(HEAD.to_owned(), head.to_string().into_bytes())];
+        for (id, place) in ids.iter().zip(first..end) {
+            entries.push((self.place_key(place), Entry { place, slot, id: (*id).clone() }.write()));
+        }
+        self.store.set(&entries)?;
         Ok((first..end).collect())
     }
 
     /// Clears the oldest places: those that `first..end` will overwrite, and of the others up to two for each new one as long as
-    /// their time is over. A place that is passed over because its owner is just about to write it is overwritten in time.
-    fn clear(&self, first: u64, end: u64) -> Result<(), StoreError> {
+    /// their time is over. A place that is passed over because its owner is just about to write it is overwritten in time. Gives
+    /// the oldest place that is left.
+    fn clear(&self, first: u64, end: u64) -> Result<u64, StoreError> {
         let oldest = first.saturating_sub(self.capacity());
         let overwritten = end.saturating_sub(self.capacity());
         let enough = end.saturating_sub(first).saturating_mul(2);
-        let stored = self.store.get(HEAD)?.as_deref().and_then(text).and_then(|head| head.parse().ok()).unwrap_or(0);
-        let start: u64 = oldest.max(stored);
+        let stored = self.store.get(HEAD)?.as_deref().and_then(text).and_then(|head| head.parse().ok());
+        let start: u64 = oldest.max(stored.unwrap_or(0));
         let mut head = start;
         let mut doomed = Vec::new();
         while head < first && (head < overwritten || head < start.saturating_add(enough)) {
@@ -187,10 +188,7 @@ impl<S: Keys> Claims<S> {
         if !doomed.is_empty() {
             self.store.delete(&doomed)?;
         }
-        if head > stored {
-            self.store.set(&[(HEAD.to_owned(), head.to_string().into_bytes())])?;
-        }
-        Ok(())
+        Ok(head)
     }
 
     /// What the claim at this place has left in the store.
