@@ -70,31 +70,42 @@ impl Guest {
     }
 }
 
-/// Makes a module an eighth smaller with Binaryen's wasm-opt, which knows how WebAssembly is written down as LLVM does not.
+/// Makes a module an eighth smaller with Binaryen's wasm-opt, which knows how WebAssembly is written down as LLVM does not. Where
+/// there is none and apt cannot install it, the module stays as it is: larger, and otherwise the same.
 fn shrink(shell: &Shell, module: &Path) -> anyhow::Result<PathBuf> {
-    let version = || cmd!(shell, "wasm-opt --version").quiet().ignore_stdout().ignore_stderr().run();
-    if version().is_err() {
-        apt::install(shell, &["binaryen"], "making the guests small")?;
-    }
     let small = module.with_extension("small.wasm");
-    cmd!(shell, "wasm-opt -Oz --strip-debug {module} --output {small}")
-        // What rustc may use; wasm-opt does not look it up in the module.
-        .args(
-            [
-                "bulk-memory",
-                "multivalue",
-                "mutable-globals",
-                "nontrapping-float-to-int",
-                "reference-types",
-                "sign-ext",
-                "simd",
-            ]
-            .map(|feature| format!("--enable-{feature}")),
-        )
+    if is_newer(&small, module) && is_newer(&small, &std::env::current_exe()?) {
+        return Ok(small);
+    }
+    let version = || cmd!(shell, "wasm-opt --version").quiet().ignore_stdout().ignore_stderr().run();
+    let there = version()
+        .or_else(|_| apt::install(shell, &["binaryen"], "making the guests small").and_then(|()| Ok(version()?)));
+    if let Err(error) = there {
+        eprintln!("{} stays an eighth larger than it could be: {error:#}.", module.display());
+        return Ok(module.to_path_buf());
+    }
+    // What rustc may use; wasm-opt does not look it up in the module.
+    let features = [
+        "bulk-memory",
+        "multivalue",
+        "mutable-globals",
+        "nontrapping-float-to-int",
+        "reference-types",
+        "sign-ext",
+        "simd",
+    ]
+    .map(|feature| format!("--enable-{feature}"));
+    cmd!(shell, "wasm-opt -Oz --strip-debug {features...} {module} --output {small}")
         .quiet()
         .run()
         .with_context(|| format!("cannot make {} smaller", module.display()))?;
     Ok(small)
+}
+
+/// Whether `path` was written after `source`.
+fn is_newer(path: &Path, source: &Path) -> bool {
+    let written = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
+    written(path).is_ok_and(|path| written(source).is_ok_and(|source| path > source))
 }
 
 /// Flags for rustc. SHA-256 is most of what a guest does, and sha2 has a faster one where SIMD may be used, which every host
