@@ -65,7 +65,7 @@ pub(crate) async fn answer(incoming: &IncomingRequest) -> Response {
 fn refused(refusal: Refusal<'_>) -> Response {
     if let Some(rejection) = refusal.rejection {
         let source = refusal.source.unwrap_or("-");
-        log::line(&format!("{} source={source} rejected={rejection:?}", refusal.response.status));
+        log::line(&format!("{} source={source} rejected={rejection}", refusal.response.status));
     }
     refusal.response
 }

@@ -10,7 +10,7 @@ use crate::bindings::wasi::http::types::{
 };
 use crate::bindings::wasi::io::streams::StreamError;
 use crate::log;
-use crate::reactor::{Instant, Ready, before};
+use crate::reactor::{Instant, Ready, before, beside};
 use crate::url::Url;
 
 /// Fields that HTTP says are for one hop, and those that describe the connection or this very body.
@@ -42,9 +42,8 @@ impl Original<'_> {
     pub(crate) async fn send(self, message: &Message, url: &Url, deadline: Instant) -> Outcome {
         let exchange = async {
             let (response, outgoing) = self.open(message, url, deadline)?;
-            // A target may answer before it has read everything, so what it answers counts even when writing fails.
-            write(outgoing, message.body.bytes(self.body)).await;
-            status(&response).await
+            // A target may answer before it has read everything.
+            beside(status(&response), write(outgoing, message.body.bytes(self.body))).await
         };
         match before(deadline, exchange).await {
             Some(Ok(status)) => Outcome::Answered(status),

@@ -56,6 +56,20 @@ enum Branch<F: Future> {
     Done(F::Output),
 }
 
+/// What the first future gives; the second runs beside it, as long as it does.
+pub(crate) async fn beside<F: Future>(first: F, second: impl Future<Output = ()>) -> F::Output {
+    let mut first = pin!(first);
+    let mut second = pin!(second);
+    let mut second_done = false;
+    poll_fn(|context| {
+        if !second_done {
+            second_done = second.as_mut().poll(context).is_ready();
+        }
+        first.as_mut().poll(context)
+    })
+    .await
+}
+
 /// Resolves when a pollable is ready.
 pub(crate) struct Ready(Rc<Pollable>);
 

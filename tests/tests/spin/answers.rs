@@ -11,6 +11,7 @@ use hookgate_tests::upstream::{Reply, Upstream};
 use http::Request;
 use http_body_util::Full;
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{SECRET, Served, all_to, app};
 
@@ -69,7 +70,7 @@ async fn everything_about_a_signature_gets_the_very_same_401() {
         assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
         assert!(upstream.rest().is_empty());
         let log = served.running.log();
-        for reason in ["MissingSignature", "RepeatedSignature", "MalformedSignature", "WrongSignature"] {
+        for reason in ["missing-signature", "repeated-signature", "malformed-signature", "wrong-signature"] {
             assert!(log.contains(&format!("rejected={reason}")), "{log}");
         }
     }
@@ -240,5 +241,29 @@ async fn a_target_that_reads_nothing_is_504_in_time() {
         let filler = "x".repeat(3_900_000);
         let delivery = Delivery::new("project.event", json!({"event": "project.event", "filler": filler}).to_string());
         assert_eq!(served.status(&delivery.signed(SECRET)).await, 504);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_answers_before_it_has_read_everything_has_answered() {
+    for runtime in Runtime::all() {
+        let hasty = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/hook", hasty.local_addr().unwrap());
+        let answering = tokio::spawn(async move {
+            let (mut stream, _) = hasty.accept().await.unwrap();
+            stream.read_u8().await.unwrap();
+            stream.write_all(b"HTTP/1.1 422 Too Long\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+            stream
+        });
+        let policy = json!({
+            "sources": [{"name": "whatsapp", "path": "/hook", "secrets": ["SECRET"]}],
+            "otherwise": {"to": ["hasty"]},
+            "targets": {"hasty": {"url": url, "give_up_on": [422]}},
+        });
+        let served = Served::start(&runtime, &app(&policy).allow(&url)).await;
+        let filler = "x".repeat(3_900_000);
+        let delivery = Delivery::new("project.event", json!({"event": "project.event", "filler": filler}).to_string());
+        assert_eq!(served.status(&delivery.signed(SECRET)).await, 200);
+        answering.await.unwrap();
     }
 }
