@@ -1,9 +1,9 @@
 //! What became of a message, as Envoy tells it. A local answer of Envoy's own looks much like a target's; they must not be
 //! mistaken for each other, since a target's answer settles a message for good and Envoy's never does.
 
-use hashbrown::HashMap;
 use hookgate_core::Outcome;
 
+use crate::by_id::ById;
 use crate::host::{self, Map};
 
 /// Envoy's router puts this into every answer that came from an upstream, and into no other.
@@ -13,7 +13,7 @@ const FROM_UPSTREAM: &str = "x-envoy-upstream-service-time";
 const VIA_UPSTREAM: &[u8] = b"via_upstream";
 
 /// Calls that have not been answered, by token.
-pub(crate) type Calls = HashMap<u32, Call>;
+pub(crate) type Calls = ById<Call>;
 
 /// Who waits for a call's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub(crate) fn of_response() -> (Outcome, String) {
         _ if details.windows(7).any(|part| part == b"timeout") => Outcome::TimedOut,
         _ => Outcome::Unreachable,
     };
-    (outcome, String::from_utf8_lossy(&details).into_owned())
+    (outcome, String::from_utf8(details).unwrap_or_default())
 }
 
 /// The status in a map of response headers.

@@ -81,54 +81,54 @@ impl<S: Shared> Table<S> {
     /// Asks for the right to deliver `item` to `target`. `now` is in Unix seconds; `owner` differs from delivery to
     /// delivery.
     pub(crate) fn claim(&self, target: &str, item: &str, now: u32, owner: u32) -> Result<Claimed> {
-        let print = print(target, item);
-        let owner = owner.max(1);
-        self.change(&print, now, |bucket| match bucket.find(&print) {
-            Some(Entry { owner: DELIVERED, .. }) => (Claimed::Duplicate, false),
-            Some(_) => (Claimed::InFlight, false),
-            None if bucket.make_room() => {
-                bucket.0.push(Entry { print, expires: now.saturating_add(LEASE_S), owner });
-                (Claimed::Free(Claim { print, owner }), true)
+        let claim = Claim { print: print(target, item), owner: owner.max(1) };
+        let mut taken = None;
+        let settled = self.change(&claim.print, now, &mut |bucket| {
+            taken = match bucket.find(&claim.print) {
+                Some(Entry { owner: DELIVERED, .. }) => Some(Claimed::Duplicate),
+                None if bucket.make_room() => None,
+                // It is on its way, or the bucket is full of events that are: this one waits its turn.
+                _ => Some(Claimed::InFlight),
+            };
+            if taken.is_none() {
+                bucket.0.push(Entry { print: claim.print, expires: now.saturating_add(LEASE_S), owner: claim.owner });
             }
-            // A bucket full of events on their way: this one waits its turn.
-            None => (Claimed::InFlight, false),
-        })
-        .map(|claimed| claimed.unwrap_or(Claimed::InFlight))
+            taken.is_none()
+        })?;
+        Ok(taken.unwrap_or(if settled { Claimed::Free(claim) } else { Claimed::InFlight }))
     }
 
     /// The target took it.
     pub(crate) fn commit(&self, claim: &Claim, now: u32) -> Result<()> {
         let delivered = Entry { print: claim.print, expires: now.saturating_add(self.window_s), owner: DELIVERED };
-        self.change(&claim.print, now, |bucket| {
+        self.change(&claim.print, now, &mut |bucket| {
             bucket.remove(claim);
-            let another = bucket.find(&claim.print).is_some();
-            let write = !another && bucket.make_room();
+            let write = bucket.find(&claim.print).is_none() && bucket.make_room();
             if write {
                 bucket.0.push(delivered);
             }
-            ((), write)
+            write
         })
         .map(drop)
     }
 
     /// The target did not take it: the next delivery of the event may.
     pub(crate) fn release(&self, claim: &Claim, now: u32) -> Result<()> {
-        self.change(&claim.print, now, |bucket| ((), bucket.remove(claim))).map(drop)
+        self.change(&claim.print, now, &mut |bucket| bucket.remove(claim)).map(drop)
     }
 
-    /// Changes the key's bucket in one step: `change` says whether what it leaves is to be written. None if other workers
-    /// were faster every time.
-    fn change<T>(&self, print: &Print, now: u32, change: impl Fn(&mut Bucket) -> (T, bool)) -> Result<Option<T>> {
+    /// Changes the key's bucket in one step: `change` says whether what it leaves is to be written. Says whether it came to
+    /// that: not if other workers were faster every time.
+    fn change(&self, print: &Print, now: u32, change: &mut dyn FnMut(&mut Bucket) -> bool) -> Result<bool> {
         let key = self.key(print);
         for _ in 0..TRIES {
             let (bytes, cas) = self.shared.get(&key)?.unwrap_or((Vec::new(), NEVER));
             let mut bucket = Bucket::read(&bytes, now);
-            let (result, write) = change(&mut bucket);
-            if !write || self.shared.set(&key, &bucket.bytes(), cas)? {
-                return Ok(Some(result));
+            if !change(&mut bucket) || self.shared.set(&key, &bucket.bytes(), cas)? {
+                return Ok(true);
             }
         }
-        Ok(None)
+        Ok(false)
     }
 
     /// The name carries the version of the entries' form: a filter of another version in the same process has its own.

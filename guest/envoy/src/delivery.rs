@@ -5,7 +5,7 @@
 //! slowest and not as all together; a target's own messages go one after another, in the body's order. The target's response to the proxied request is
 //! held until every call has ended, since the sender may be told 200 only when everything was taken.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use hookgate_core::{Attempt, BodyOut, Deliver, Message, Outcome, Request, Response, Verdict};
@@ -59,14 +59,16 @@ pub(crate) fn plan(policy: &Policy, request: &Request<'_>, deliver: Deliver<'_>,
         let Some(target) = policy.endpoint(dispatch.target) else { continue };
         let mut claims = Vec::new();
         let mut free = Vec::new();
-        let mut seen = BTreeSet::new();
+        let mut seen = Vec::new();
         for &event in &dispatch.events {
             let item = deliver.delivery.events.get(event).map_or("", |event| event.item_key.as_str());
             // What stands twice in one delivery goes once.
-            let claimed = if seen.insert(item) {
-                claim(policy, dispatch.target, item, now, owner)
-            } else {
-                Err(Outcome::Duplicate)
+            let claimed = match seen.binary_search(&item) {
+                Ok(_) => Err(Outcome::Duplicate),
+                Err(place) => {
+                    seen.insert(place, item);
+                    claim(policy, dispatch.target, item, now, owner)
+                }
             };
             match claimed {
                 Ok(claim) => {
@@ -299,7 +301,7 @@ impl Delivery {
             let sent = self.lanes.get(index).and_then(|lane| lane.sent.as_ref());
             if let Some(sent) = sent.filter(|sent| sent.until <= now) {
                 if let Some(token) = sent.token {
-                    calls.remove(&token);
+                    calls.remove(token);
                 }
                 self.ended(index, Outcome::TimedOut, now, "");
             }

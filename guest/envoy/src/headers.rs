@@ -60,7 +60,7 @@ pub(crate) struct Address {
 impl Address {
     /// Of a URL that the gate has checked.
     pub(crate) fn of(url: &str) -> Option<Self> {
-        let (_, rest) = url.split_once("://")?;
+        let rest = url.split_once(':')?.1.strip_prefix("//")?;
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at_checked(end)?;
         let path = path.split('#').next().unwrap_or_default();
@@ -119,7 +119,7 @@ pub(crate) fn of_call(message: &Message, received: &Pairs, cluster: &str, addres
     };
     let kept = received.iter().filter(|(name, _)| is_forwarded(name) && !replaced(name));
     let set = message.set_headers.iter().map(|header| (header.name.as_bytes(), header.value.as_bytes()));
-    Pairs::of(pseudo.into_iter().chain(kept).chain(set))
+    Pairs::of(&pseudo.into_iter().chain(kept).chain(set).collect::<Vec<_>>())
 }
 
 /// Envoy's own `x-envoy-*` headers are about the received request, not about one that the filter makes.
@@ -130,16 +130,18 @@ fn is_forwarded(name: &[u8]) -> bool {
 
 /// The headers of an answer to the sender.
 pub(crate) fn of_answer(response: &Response) -> Pairs {
-    Pairs::of(response.headers.iter().map(|header| (header.name.as_bytes(), header.value.as_bytes())))
+    Pairs::of(&own(response).collect::<Vec<_>>())
 }
 
 /// The headers of an answer that takes the place of a target's, with its status and its length.
 pub(crate) fn of_replaced_answer(response: &Response, length: usize) -> Pairs {
     let (status, length) = (response.status.to_string(), length.to_string());
-    let own = response.headers.iter().map(|header| (header.name.as_bytes(), header.value.as_bytes()));
-    let status = [(&b":status"[..], status.as_bytes())];
-    let length = [(&b"content-length"[..], length.as_bytes())];
-    Pairs::of(status.into_iter().chain(own).chain(length))
+    let about = [(&b":status"[..], status.as_bytes()), (b"content-length", length.as_bytes())];
+    Pairs::of(&about.into_iter().chain(own(response)).collect::<Vec<_>>())
+}
+
+fn own(response: &Response) -> impl Iterator<Item = (&[u8], &[u8])> {
+    response.headers.iter().map(|header| (header.name.as_bytes(), header.value.as_bytes()))
 }
 
 #[cfg(test)]
@@ -158,21 +160,18 @@ mod tests {
     }
 
     fn received() -> Pairs {
-        Pairs::of(
-            [
-                (&b":method"[..], &b"POST"[..]),
-                (b":path", b"/webhooks/whatsapp?a=b"),
-                (b":authority", b"edge.example"),
-                (b"content-type", b"application/json"),
-                (b"content-length", b"2"),
-                (b"expect", b"100-continue"),
-                (b"x-envoy-expected-rq-timeout-ms", b"15000"),
-                (b"x-hookgate-source", b"forged"),
-                (b"x-webhook-signature", b"abc"),
-                (b"x-bytes", b"\xff"),
-            ]
-            .into_iter(),
-        )
+        Pairs::of(&[
+            (&b":method"[..], &b"POST"[..]),
+            (b":path", b"/webhooks/whatsapp?a=b"),
+            (b":authority", b"edge.example"),
+            (b"content-type", b"application/json"),
+            (b"content-length", b"2"),
+            (b"expect", b"100-continue"),
+            (b"x-envoy-expected-rq-timeout-ms", b"15000"),
+            (b"x-hookgate-source", b"forged"),
+            (b"x-webhook-signature", b"abc"),
+            (b"x-bytes", b"\xff"),
+        ])
     }
 
     fn lines(map: &Pairs) -> Vec<String> {
@@ -213,13 +212,13 @@ mod tests {
     #[test]
     fn forged_headers_are_seen_in_any_case() {
         assert!(forged(&received()));
-        assert!(forged(&Pairs::of([(&b"X-Hookgate-Target"[..], &b"bot"[..])].into_iter())));
-        assert!(!forged(&Pairs::of([(&b"x-hookgat"[..], &b""[..])].into_iter())));
+        assert!(forged(&Pairs::of(&[(&b"X-Hookgate-Target"[..], &b"bot"[..])])));
+        assert!(!forged(&Pairs::of(&[(&b"x-hookgat"[..], &b""[..])])));
     }
 
     #[test]
     fn what_is_no_text_is_no_method_and_no_path() {
-        let map = Pairs::of([(&b":path"[..], &b"/\xff"[..]), (b"\xff", b"x")].into_iter());
+        let map = Pairs::of(&[(&b":path"[..], &b"/\xff"[..]), (b"\xff", b"x")]);
         let received = Received::new(&map);
         assert_eq!((received.head().method, received.head().path, received.head().headers.len()), ("", "", 0));
     }

@@ -16,6 +16,7 @@
     )
 )]
 
+mod by_id;
 mod callout;
 mod claims;
 mod configuration;
@@ -27,6 +28,7 @@ mod host;
 mod pairs;
 mod plugin;
 mod policy;
+mod protobuf;
 mod stats;
 mod stream;
 mod sys;

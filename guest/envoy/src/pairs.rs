@@ -8,17 +8,17 @@ const WORD: usize = size_of::<u32>();
 
 impl Pairs {
     /// The form of a list of fields.
-    pub(crate) fn of<'a>(fields: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone) -> Self {
+    pub(crate) fn of(fields: &[(&[u8], &[u8])]) -> Self {
         let mut bytes = Vec::new();
         let word = |size: usize| u32::try_from(size).unwrap_or(u32::MAX).to_le_bytes();
-        bytes.extend(word(fields.clone().count()));
-        for (name, value) in fields.clone() {
+        bytes.extend(word(fields.len()));
+        for (name, value) in fields {
             bytes.extend(word(name.len()));
             bytes.extend(word(value.len()));
         }
         for (name, value) in fields {
             for part in [name, value] {
-                bytes.extend(part);
+                bytes.extend_from_slice(part);
                 bytes.push(0);
             }
         }
@@ -50,7 +50,7 @@ impl Pairs {
 
 impl Default for Pairs {
     fn default() -> Self {
-        Self::of(std::iter::empty())
+        Self::of(&[])
     }
 }
 
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     fn sample() -> Pairs {
-        Pairs::of([(&b":path"[..], &b"/a"[..]), (b"X-Empty", b""), (b"x", &[0xff, 0x00])].into_iter())
+        Pairs::of(&[(&b":path"[..], &b"/a"[..]), (b"X-Empty", b""), (b"x", &[0xff, 0x00])])
     }
 
     #[test]

@@ -2,8 +2,7 @@
 
 use std::rc::Rc;
 
-use hashbrown::HashMap;
-
+use crate::by_id::ById;
 use crate::callout::Calls;
 use crate::environment::Environment;
 use crate::exports::Action;
@@ -16,8 +15,8 @@ const TICK_MS: u32 = 100;
 
 /// All that a VM knows.
 pub(crate) struct Plugin {
-    roots: HashMap<u32, Root>,
-    streams: HashMap<u32, Stream>,
+    roots: ById<Root>,
+    streams: ById<Stream>,
     calls: Calls,
     /// The latest time known, in nanoseconds since 1970.
     time: u64,
@@ -33,13 +32,13 @@ struct Root {
 
 impl Plugin {
     pub(crate) fn new() -> Self {
-        Self { roots: HashMap::new(), streams: HashMap::new(), calls: Calls::new(), time: 0 }
+        Self { roots: ById::new(), streams: ById::new(), calls: ById::new(), time: 0 }
     }
 
     pub(crate) fn create(&mut self, context: u32, root: u32) {
         if root == 0 {
             self.roots.insert(context, Root::default());
-        } else if let Some(policy) = self.roots.get(&root).and_then(|root| root.policy.as_ref()) {
+        } else if let Some(policy) = self.roots.get(root).and_then(|root| root.policy.as_ref()) {
             self.streams.insert(context, Stream::new(root, Rc::clone(policy)));
         }
     }
@@ -64,12 +63,12 @@ impl Plugin {
 
     pub(crate) fn tick(&mut self, root: u32) {
         let now = self.now();
-        let switched = self.roots.get(&root).is_some_and(|root| root.switched);
+        let switched = self.roots.get(root).is_some_and(|root| root.switched);
         let calls = &mut self.calls;
         for (id, stream) in self.streams.iter_mut().filter(|(_, stream)| stream.root == root) {
-            stream.tick(*id, now, switched, calls);
+            stream.tick(id, now, switched, calls);
         }
-        self.streams.retain(|_, stream| !stream.is_over());
+        self.streams.retain(|stream| !stream.is_over());
     }
 
     pub(crate) fn request_headers(&mut self, id: u32, end: bool) -> Action {
@@ -88,48 +87,48 @@ impl Plugin {
 
     /// What is not known is not let through.
     fn request(&mut self, id: u32, ask: impl FnOnce(&mut Stream, &mut Calls) -> Action) -> Action {
-        match self.streams.get_mut(&id) {
+        match self.streams.get_mut(id) {
             Some(stream) => ask(stream, &mut self.calls),
             None => refuse_for(Fault::nonsense("context")),
         }
     }
 
     fn body_came(&mut self, id: u32) {
-        let reading = self.streams.get(&id).filter(|stream| stream.is_reading());
-        if let Some(root) = reading.and_then(|stream| self.roots.get_mut(&stream.root)) {
+        let reading = self.streams.get(id).filter(|stream| stream.is_reading());
+        if let Some(root) = reading.and_then(|stream| self.roots.get_mut(stream.root)) {
             root.switched = true;
         }
     }
 
     pub(crate) fn response_headers(&mut self, id: u32, end: bool) -> Action {
         let now = self.now();
-        let stream = self.streams.get_mut(&id);
+        let stream = self.streams.get_mut(id);
         stream.map_or(Action::Continue, |stream| stream.response_headers(id, end, now, &mut self.calls))
     }
 
     pub(crate) fn response_body(&mut self, id: u32) -> Action {
-        self.streams.get_mut(&id).map_or(Action::Continue, Stream::response_body)
+        self.streams.get_mut(id).map_or(Action::Continue, Stream::response_body)
     }
 
     pub(crate) fn call_answered(&mut self, token: u32, has_headers: bool) {
-        let Some(call) = self.calls.remove(&token) else { return };
+        let Some(call) = self.calls.remove(token) else { return };
         let now = self.now();
-        let Some(stream) = self.streams.get_mut(&call.stream) else { return };
+        let Some(stream) = self.streams.get_mut(call.stream) else { return };
         stream.call_answered(call.stream, call.lane, token, now, has_headers, &mut self.calls);
         if stream.is_over() {
-            self.streams.remove(&call.stream);
+            self.streams.remove(call.stream);
         }
     }
 
     pub(crate) fn delete(&mut self, id: u32) {
-        if self.roots.remove(&id).is_some() {
+        if self.roots.remove(id).is_some() {
             return;
         }
         let now = self.now();
-        let Some(stream) = self.streams.get_mut(&id) else { return };
+        let Some(stream) = self.streams.get_mut(id) else { return };
         stream.delete(id, now, &mut self.calls);
         if stream.is_over() {
-            self.streams.remove(&id);
+            self.streams.remove(id);
         }
     }
 

@@ -2,13 +2,11 @@
 
 use std::cell::RefCell;
 
-use hashbrown::HashMap;
-
 use crate::host::{self, Metric};
 
-/// Metrics by their name: Envoy knows them by number, each VM its own.
+/// Metrics by their name, in its order: Envoy knows them by number, each VM its own.
 #[derive(Default)]
-pub(crate) struct Stats(RefCell<HashMap<String, u32>>);
+pub(crate) struct Stats(RefCell<Vec<(String, u32)>>);
 
 impl Stats {
     /// A request was answered.
@@ -51,12 +49,14 @@ impl Stats {
 
     fn metric(&self, kind: Metric, name: &str) -> Option<u32> {
         let mut metrics = self.0.borrow_mut();
-        if let Some(metric) = metrics.get(name) {
-            return Some(*metric);
+        match metrics.binary_search_by(|(known, _)| known.as_str().cmp(name)) {
+            Ok(place) => metrics.get(place).map(|(_, metric)| *metric),
+            Err(place) => {
+                let metric = host::define_metric(kind, name).ok()?;
+                metrics.insert(place, (name.to_owned(), metric));
+                Some(metric)
+            }
         }
-        let metric = host::define_metric(kind, name).ok()?;
-        metrics.insert(name.to_owned(), metric);
-        Some(metric)
     }
 }
 

@@ -418,7 +418,7 @@ fn describe(policy: &Policy, deliver: &Deliver<'_>) {
         host::log(
             Level::Warn,
             &format!(
-                "hookgate: contradiction source={source} header={} claimed={:?} body={:?}",
+                "hookgate: contradiction source={source} header={} claimed=\"{}\" body=\"{}\"",
                 contradiction.header, contradiction.claimed, contradiction.actual
             ),
         );
