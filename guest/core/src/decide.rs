@@ -86,6 +86,7 @@ pub struct Deliver<'a> {
 
 /// What to do with a request.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly every decision is to deliver")]
 pub enum Decision<'a> {
     /// The path is no source: let it pass, or answer 404.
     NotOurs,

@@ -288,6 +288,9 @@ pub(super) struct Payload<'a> {
     data: Option<Raw<'a>>,
 }
 
+/// What makes a detail of a payload.
+type Family<'a> = fn(Payload<'a>) -> Detail<'a>;
+
 impl<'a> Payload<'a> {
     pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self> {
         let mut payload = Self { root: Raw::default(), data: None };
@@ -299,7 +302,7 @@ impl<'a> Payload<'a> {
     }
 
     pub(super) fn into_detail(self, name: &str) -> Detail<'a> {
-        let families: [(&str, fn(Self) -> Detail<'a>); 7] = [
+        let families: [(&str, Family<'a>); 7] = [
             ("kapso_agent.", Self::agent_run),
             ("agent.", Self::agent_run),
             ("agent_execution_", Self::agent_run),

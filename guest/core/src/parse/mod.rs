@@ -6,6 +6,7 @@ mod key;
 mod meta;
 mod name;
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -45,7 +46,7 @@ struct Common<'a> {
 enum Data<'a> {
     #[default]
     Other,
-    Object(Item<'a>),
+    Object(Box<Item<'a>>),
     Array {
         items: Vec<(Item<'a>, Span)>,
         count: usize,
@@ -161,7 +162,7 @@ impl<'a> Root<'a> {
                 return Err(ParseError::TooManyEvents(max_events));
             }
             Data::Array { items, .. } if flagged && !items.is_empty() => (items, None, Some(self.batch_info)),
-            Data::Object(item) if item.is_v1_payload() => (Vec::new(), Some(item), None),
+            Data::Object(item) if item.is_v1_payload() => (Vec::new(), Some(*item), None),
             _ => (Vec::new(), None, None),
         };
         let first = items.first().map(|(item, _)| item).or(wrapped.as_ref()).unwrap_or(&self.item);
@@ -208,7 +209,7 @@ impl<'a> Root<'a> {
 impl<'a> Data<'a> {
     fn read(reader: &mut Reader<'a>, limit: usize) -> Result<Self, ParseError> {
         if reader.at_object() {
-            return record::read(reader).map(Self::Object);
+            return record::read(reader).map(|item| Self::Object(Box::new(item)));
         }
         let mut items = Vec::new();
         let mut count = 0_usize;
