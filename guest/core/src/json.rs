@@ -592,7 +592,7 @@ mod tests {
         #[test]
         fn a_run_ends_at_the_first_special_byte(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
             let first = bytes.iter().position(|byte| matches!(byte, 0..0x20 | b'"' | b'\\'));
-            prop_assert_eq!(super::plain_run(&bytes), first.unwrap_or(bytes.len()));
+            prop_assert_eq!(plain_run(&bytes), first.unwrap_or(bytes.len()));
         }
 
         #[test]
