@@ -6,9 +6,12 @@ use std::sync::{Arc, Mutex};
 /// A header field.
 pub type Header = (Vec<u8>, Vec<u8>);
 
+/// A value and its version, by key.
+type Cells = HashMap<Vec<u8>, (Vec<u8>, u32)>;
+
 /// proxy-wasm-cpp-host's `SharedData`, to be given to several VMs.
 #[derive(Clone, Default)]
-pub struct Shared(Arc<Mutex<(HashMap<Vec<u8>, (Vec<u8>, u32)>, u32)>>);
+pub struct Shared(Arc<Mutex<(Cells, u32)>>);
 
 impl Shared {
     pub(super) fn get(&self, key: &[u8]) -> Option<(Vec<u8>, u32)> {
