@@ -213,10 +213,13 @@ mod tests {
 
     use super::*;
 
+    /// A value and its version, by key.
+    type Cells = HashMap<String, (Vec<u8>, u32)>;
+
     /// Shared data as proxy-wasm-cpp-host has it.
     #[derive(Default)]
     struct Memory {
-        values: Mutex<(HashMap<String, (Vec<u8>, u32)>, u32)>,
+        values: Mutex<(Cells, u32)>,
         mismatches: AtomicUsize,
     }
 
