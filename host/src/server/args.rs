@@ -64,9 +64,14 @@ pub struct Args {
     #[arg(long, value_name = "FILE", env = "HOOKGATE_PLUGIN")]
     pub plugin: Option<PathBuf>,
 
-    /// Requests that may be under way at a time; more are answered 503. Each may hold a body as large as the policy allows.
+    /// Requests that may be under way at a time once their body is there; more are answered 503.
     #[arg(long, value_name = "N", env = "HOOKGATE_MAX_REQUESTS", default_value = "512")]
     pub max_requests: NonZeroUsize,
+
+    /// Bytes of bodies that may be held at a time; what goes beyond is answered 503. At least one body of the largest size that
+    /// the policy allows should fit.
+    #[arg(long, value_name = "BYTES", env = "HOOKGATE_MAX_BYTES", default_value = "268435456")]
+    pub max_bytes: NonZeroUsize,
 
     /// Connections that may be open at a time; more wait.
     #[arg(long, value_name = "N", env = "HOOKGATE_MAX_CONNECTIONS", default_value = "8192")]
@@ -153,6 +158,7 @@ impl Args {
             body_time: Duration::from_millis(self.body_ms),
             answer_time: Duration::from_millis(self.answer_ms),
             requests: self.max_requests.get(),
+            bytes: self.max_bytes.get(),
             connections: self.max_connections.get(),
             stop_time: Duration::from_millis(self.stop_ms),
             ..Limits::default()

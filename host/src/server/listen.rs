@@ -47,7 +47,7 @@ impl Listener {
         F: Future<Output = Result<Answer, Infallible>> + Send + 'static,
     {
         let graceful = GracefulShutdown::new();
-        let connections = Arc::new(Semaphore::new(self.limits.connections));
+        let connections = Arc::new(Semaphore::new(self.limits.connections.min(Semaphore::MAX_PERMITS)));
         let builder = builder(&self.limits);
         // Dropped with this future, and with them the connections.
         let mut tasks = JoinSet::new();

@@ -20,6 +20,7 @@
 mod active;
 mod admin;
 mod args;
+mod body;
 mod claims;
 mod deliver;
 mod forward;
@@ -120,8 +121,10 @@ pub struct Limits {
     pub body_time: Duration,
     /// From the end of the head to the answer, targets included. Kapso waits for 10 s.
     pub answer_time: Duration,
-    /// Requests under way; more are answered 503. Each may hold a body as large as the policy allows.
+    /// Requests under way whose body is whole; more are answered 503.
     pub requests: usize,
+    /// Bytes of bodies held at a time; what goes beyond is answered 503.
+    pub bytes: usize,
     /// Open connections; more wait to be taken.
     pub connections: usize,
     /// How long a stop waits for what is under way.
@@ -136,6 +139,7 @@ impl Default for Limits {
             body_time: Duration::from_secs(5),
             answer_time: Duration::from_secs(9),
             requests: 512,
+            bytes: 256 << 20,
             connections: 8192,
             stop_time: Duration::from_secs(15),
         }

@@ -3,14 +3,15 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Body, Incoming};
-use tokio::time::{Instant, timeout_at};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use tokio::time::Instant;
 
 use super::active::Active;
+use super::body::{Unread, read};
 use super::deliver::{Sent, deliver};
 use super::received::{Peer, Received};
 use super::report::{Report, Story, Trouble};
@@ -56,11 +57,9 @@ impl Intake {
             Ok(Admission::Respond(refusal)) => return self.refuse(refusal),
             Err(error) => return self.trouble(Trouble::Gate(error)),
         };
-        let Ok(permit) = self.state.slots.clone().try_acquire_owned() else {
-            return self.trouble(Trouble::Overloaded);
-        };
-        received.body = match read(body, limit, self.started + self.state.limits.body_time).await {
-            Ok(body) => body,
+        let deadline = self.started + self.state.limits.body_time;
+        let held = match read(body, limit, deadline, &self.state.room).await {
+            Ok(held) => held,
             Err(Unread::TooLarge) => {
                 return match received.lend(|request| self.active.gate.too_large(&request.head)) {
                     Ok(refusal) => self.refuse(refusal),
@@ -69,18 +68,27 @@ impl Intake {
             }
             Err(Unread::TooSlow) => return self.trouble(Trouble::SlowBody),
             Err(Unread::Broken) => return self.trouble(Trouble::BrokenBody),
+            Err(Unread::NoRoom) => return self.trouble(Trouble::Overloaded),
         };
+        // Taken only now, so that whoever sends slowly holds no place that a whole delivery could have.
+        let Ok(slot) = self.state.slots.clone().try_acquire_owned() else {
+            return self.trouble(Trouble::Overloaded);
+        };
+        received.body = held.bytes.clone();
         // From here on the sender may hang up: what was begun is finished, so that its keys are committed or released.
-        let tasks = self.state.tasks.clone();
-        let work = tasks.spawn(async move {
-            let answer = self.carry_out(Arc::new(received)).await;
-            drop(permit);
-            answer
+        let this = Arc::new(self);
+        let work = this.state.tasks.spawn({
+            let this = this.clone();
+            async move {
+                let answer = this.carry_out(Arc::new(received)).await;
+                drop((held, slot));
+                answer
+            }
         });
-        work.await.unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR))
+        work.await.unwrap_or_else(|_| this.trouble(Trouble::Panicked))
     }
 
-    async fn carry_out(self, received: Arc<Received>) -> Answer {
+    async fn carry_out(&self, received: Arc<Received>) -> Answer {
         let delivery = match self.decide(&received).await {
             Ok(Decision::Deliver(delivery)) => delivery,
             Ok(Decision::NotOurs) => return self.not_ours(),
@@ -133,30 +141,6 @@ impl Intake {
         });
         answer
     }
-}
-
-enum Unread {
-    TooLarge,
-    TooSlow,
-    /// Shorter than declared, or badly framed.
-    Broken,
-}
-
-async fn read(mut body: Incoming, limit: u64, deadline: Instant) -> Result<Bytes, Unread> {
-    let declared = body.size_hint().lower();
-    if declared > limit {
-        return Err(Unread::TooLarge);
-    }
-    let mut bytes = BytesMut::with_capacity(usize::try_from(declared).unwrap_or(LARGE).min(LARGE));
-    while let Some(frame) = timeout_at(deadline, body.frame()).await.map_err(|_| Unread::TooSlow)? {
-        if let Ok(data) = frame.map_err(|_| Unread::Broken)?.into_data() {
-            if (bytes.len() + data.len()) as u64 > limit {
-                return Err(Unread::TooLarge);
-            }
-            bytes.extend_from_slice(&data);
-        }
-    }
-    Ok(bytes.freeze())
 }
 
 fn respond(response: Response) -> Answer {

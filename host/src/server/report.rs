@@ -32,7 +32,7 @@ pub(crate) enum Story<'a> {
 /// Why there was no decision.
 #[derive(Debug)]
 pub(crate) enum Trouble {
-    /// As many requests as are allowed were under way.
+    /// As many requests were under way, or as many bytes held, as are allowed.
     Overloaded,
     /// The body did not come in time.
     SlowBody,
@@ -40,6 +40,8 @@ pub(crate) enum Trouble {
     BrokenBody,
     /// The plugin failed.
     Gate(CallError),
+    /// This server has a fault.
+    Panicked,
 }
 
 impl Trouble {
@@ -48,7 +50,7 @@ impl Trouble {
             Trouble::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Trouble::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Trouble::BrokenBody => StatusCode::BAD_REQUEST,
-            Trouble::Gate(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Trouble::Gate(_) | Trouble::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -60,6 +62,7 @@ impl Trouble {
             Trouble::Gate(CallError::TimedOut) => "plugin-timed-out",
             Trouble::Gate(CallError::OutOfMemory) => "plugin-out-of-memory",
             Trouble::Gate(_) => "plugin-failed",
+            Trouble::Panicked => "server-panicked",
         }
     }
 }

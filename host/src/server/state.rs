@@ -21,7 +21,9 @@ pub(crate) struct State {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) metrics: Metrics,
     pub(crate) limits: Limits,
-    /// One for each request that may be under way.
+    /// One for each byte of bodies that may be held.
+    pub(crate) room: Arc<Semaphore>,
+    /// One for each request whose body is whole that may be under way.
     pub(crate) slots: Arc<Semaphore>,
     /// One for each large body that may be decided at a time. Together with one call a thread of the runtime this stays
     /// within what the plugin serves at once, so that nobody waits for an instance.
@@ -47,7 +49,8 @@ impl State {
             forwarder,
             store,
             metrics: Metrics::new(),
-            slots: Arc::new(Semaphore::new(limits.requests)),
+            room: semaphore(limits.bytes),
+            slots: semaphore(limits.requests),
             large_bodies: Semaphore::new(threads),
             limits,
             tasks: TaskTracker::new(),
@@ -69,4 +72,8 @@ impl State {
         tracing::error!(operation, %error, "the store of event keys failed");
         self.metrics.store_failed(operation);
     }
+}
+
+fn semaphore(permits: usize) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS)))
 }

@@ -185,3 +185,45 @@ async fn a_missing_signature_is_refused_before_the_body() {
     assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
     unharmed(&hooked, &mut upstream).await;
 }
+
+#[tokio::test]
+async fn who_sends_slowly_takes_nobodys_place() {
+    let upstream = Upstream::answering(Reply::Status(200)).await;
+    let mut config = config(&all_to(&upstream));
+    config.limits.requests = 1;
+    let hooked = Hooked::start(config).await;
+    let delivery = Delivery::message("wamid.1", SECRET);
+    let mut slow = Vec::new();
+    for _ in 0..3 {
+        let mut sender = Raw::connect(hooked.server.address()).await;
+        sender
+            .write(head(&delivery, "/hook", &format!("{}Expect: 100-continue\r\n", length(delivery.body.len()))))
+            .await;
+        sender.until("100 Continue").await;
+        slow.push(sender);
+    }
+    assert_eq!(hooked.status(&Delivery::message("wamid.2", SECRET)).await, 200);
+    let mut last = slow.remove(0);
+    last.write(&delivery.body).await;
+    last.until("200 OK").await;
+}
+
+#[tokio::test]
+async fn more_bytes_than_may_be_held_are_503() {
+    let upstream = Upstream::answering(Reply::Status(200)).await;
+    let mut config = config(&all_to(&upstream));
+    let small = Delivery::message("wamid.1", SECRET);
+    let large = Delivery::batch(&[("wamid.2", "text"), ("wamid.3", "text")], SECRET);
+    config.limits.bytes = large.body.len();
+    let hooked = Hooked::start(config).await;
+    assert_eq!(hooked.status(&large).await, 200, "it fits when nothing else is there");
+    let mut first = Raw::connect(hooked.server.address()).await;
+    first.write(head(&small, "/hook", &length(small.body.len()))).await;
+    first.write(&small.body[..small.body.len() - 1]).await;
+    while hooked.status(&large).await != 503 {
+        tokio::task::yield_now().await;
+    }
+    first.write(&small.body[small.body.len() - 1..]).await;
+    first.until("200 OK").await;
+    assert_eq!(hooked.status(&large).await, 200, "what was held is given back");
+}
