@@ -185,10 +185,10 @@ fn trap_in(module: &[u8], export: &str) -> Vec<u8> {
                 }
             }
             _ => {
-                if let Some((id, range)) = payload.as_section() {
-                    if id != 10 {
-                        changed.section(&RawSection { id, data: &module[range.start as usize..range.end as usize] });
-                    }
+                if let Some((id, range)) = payload.as_section()
+                    && id != 10
+                {
+                    changed.section(&RawSection { id, data: &module[range.start as usize..range.end as usize] });
                 }
             }
         }
