@@ -238,8 +238,9 @@ impl Delivery {
         self.policy.stats.message(&endpoint.target, result);
         self.policy.stats.target_took(&endpoint.target, now.saturating_sub(sent.at) / 1_000_000);
         if verdict != Verdict::Delivered {
+            let status = if let Outcome::Answered(status) = outcome { status } else { 0 };
             let line = format!(
-                "hookgate: message not taken source={} target={} result={result} outcome={outcome:?} {details}",
+                "hookgate: message not taken source={} target={} result={result} status={status} {details}",
                 self.source, endpoint.target
             );
             host::log(Level::Warn, line.trim_end());

@@ -101,7 +101,7 @@ impl Plugin {
     }
 
     pub(crate) fn response_headers(&mut self, id: u32, end: bool) -> Action {
-        let now = self.now();
+        let now = self.now_for(id);
         let stream = self.streams.get_mut(id);
         stream.map_or(Action::Continue, |stream| stream.response_headers(id, end, now, &mut self.calls))
     }
@@ -124,12 +124,18 @@ impl Plugin {
         if self.roots.remove(id).is_some() {
             return;
         }
-        let now = self.now();
+        let now = self.now_for(id);
         let Some(stream) = self.streams.get_mut(id) else { return };
         stream.delete(id, now, &mut self.calls);
         if stream.is_over() {
             self.streams.remove(id);
         }
+    }
+
+    /// The time, if the stream needs it: most requests are not ours, and a call to the host costs as much as all else that is
+    /// done about them here.
+    fn now_for(&mut self, id: u32) -> u64 {
+        if self.streams.get(id).is_some_and(Stream::is_delivering) { self.now() } else { self.time }
     }
 
     /// The time, or the latest that was known where the host does not say.

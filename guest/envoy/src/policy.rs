@@ -34,13 +34,8 @@ impl Policy {
     pub(crate) fn read(configuration: &[u8], environment: &Environment) -> Result<Self, Vec<String>> {
         let document = configuration::document(configuration)
             .ok_or_else(|| vec!["the configuration is neither a google.protobuf.Struct nor text".to_owned()])?;
-        let gate = Gate::compile(&document, &environment.secrets()).map_err(|errors| {
-            let line = |pointer: &str, message: &str| {
-                let at = if pointer.is_empty() { "the document" } else { pointer };
-                format!("{at}: {message}")
-            };
-            errors.iter().map(|error| line(&error.pointer, &error.message)).collect::<Vec<_>>()
-        })?;
+        let gate = Gate::compile(&document, &environment.secrets())
+            .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
         let endpoints = endpoints(&gate)?;
         let remembered = gate.dedupe();
         let table = Table::new(Envoy, remembered.max_keys, remembered.window_s);

@@ -61,6 +61,11 @@ impl Stream {
         matches!(self.state, State::Reading(_))
     }
 
+    /// Whether it is genuine, and on its way.
+    pub(crate) fn is_delivering(&self) -> bool {
+        matches!(self.state, State::Delivering(_))
+    }
+
     /// Whether nothing of it is left to follow.
     pub(crate) fn is_over(&self) -> bool {
         self.gone && !matches!(self.state, State::Delivering(_))
@@ -411,7 +416,7 @@ fn describe(policy: &Policy, deliver: &Deliver<'_>) {
     }
     if let Some(error) = &deliver.unreadable {
         policy.stats.notice(source, "unreadable");
-        host::log(Level::Warn, &format!("hookgate: unreadable source={source} error={error:?}"));
+        host::log(Level::Warn, &format!("hookgate: unreadable source={source} because={error}"));
     }
     for contradiction in &deliver.delivery.contradictions {
         policy.stats.notice(source, "contradiction");
