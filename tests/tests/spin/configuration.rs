@@ -81,6 +81,10 @@ async fn the_quick_start_works() {
     assert_eq!(commands[0], "cd guest/spin");
     assert!(commands.contains(&"spin build"));
     let policy = block("json");
+    let manifest: toml::Table = toml::from_str(include_str!("../../../guest/spin/spin.toml")).unwrap();
+    let default = manifest["variables"]["policy"]["default"].as_str().unwrap();
+    let json = |text| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    assert_eq!(json(policy), json(default), "the README says that spin.toml has the same policy");
 
     // `--variable name=value`, as the shell splits it.
     let mut target = hookgate_tests::upstream::Upstream::answering(hookgate_tests::upstream::Reply::Status(200)).await;
