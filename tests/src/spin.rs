@@ -1,5 +1,5 @@
-//! Spin apps to test: what `spin up` would run, run by wasmtime's own `wasi:http` with Spin's interfaces beside it; and by a
-//! real Spin where there is one.
+//! Spin apps to test: what `spin up` would run, run by wasmtime's own `wasi:http` with Spin's interfaces beside it; and
+//! by a real Spin where there is one.
 
 mod host;
 mod keyvalue;

@@ -3,18 +3,19 @@
 //! The only atomic step that Spin's stores have in common is `increment` (its compare-and-swap reports failure on Redis
 //! although it wrote), so a claim is a counter that went from nothing to 1. Three kinds of key, all under `hookgate:`:
 //!
-//! - `claim:<slot>:<id>` counts who wants to deliver the event. It is deleted when the delivery is done or given up. Time is
-//!   cut into slots of [`LEASE_S`], and a claim of this or the last slot holds; so an instance that died without a word blocks
-//!   its events for one to two leases, and then Kapso's next try goes through.
+//! - `claim:<slot>:<id>` counts who wants to deliver the event. It is deleted when the delivery is done or given up.
+//!   Time is cut into slots of [`LEASE_S`], and a claim of this or the last slot holds; so an instance that died
+//!   without a word blocks its events for one to two leases, and then Kapso's next try goes through.
 //! - `done:<id>` says until when the event counts as delivered.
-//! - `place:<n>` is a ring of the policy's `max_keys` places, in which every claim writes its name before it starts. Each new
-//!   claim clears the oldest places that are over, and whatever stands where it must write. Nothing else in the store has to be
-//!   found again, so nothing is left behind and the store never grows beyond the ring.
+//! - `place:<n>` is a ring of the policy's `max_keys` places, in which every claim writes its name before it starts.
+//!   Each new claim clears the oldest places that are over, and whatever stands where it must write. Nothing else in
+//!   the store has to be found again, so nothing is left behind and the store never grows beyond the ring.
 //!
 //! What this promises, on a store whose `increment` is atomic and whose reads see finished writes: two deliveries of an
-//! event never reach the same target while one holds the claim or within `window_s` after it was taken, as long as the clocks of
-//! the instances agree to within a moment. A delivery that takes longer than a lease would lose its claim; all of them
-//! end well before. When the store fails after a target took an event, the event is forgotten and may be sent again.
+//! event never reach the same target while one holds the claim or within `window_s` after it was taken, as long as the
+//! clocks of the instances agree to within a moment. A delivery that takes longer than a lease would lose its claim;
+//! all of them end well before. When the store fails after a target took an event, the event is forgotten and may be
+//! sent again.
 
 use std::collections::BTreeMap;
 
@@ -84,8 +85,8 @@ impl<S: Keys> Claims<S> {
         Claims { store, dedupe, clock, ours: BTreeMap::new() }
     }
 
-    /// Claims events; says what it found, in the same order. An event that is named twice is one event: both are found alike.
-    /// After an error, `finish` gives back what was claimed until then.
+    /// Claims events; says what it found, in the same order. An event that is named twice is one event: both are found
+    /// alike. After an error, `finish` gives back what was claimed until then.
     pub(crate) fn begin(&mut self, ids: &[Id]) -> Result<Vec<Found>, StoreError> {
         let mut found = BTreeMap::new();
         let mut new = Vec::new();
@@ -113,7 +114,8 @@ impl<S: Keys> Claims<S> {
         }
         let until = self.now().saturating_add(u64::from(self.dedupe.window_s));
         let tail = if delivered.is_empty() { 0 } else { number(self.store.increment(TAIL, 0)?) };
-        // A place that others have overwritten meanwhile could not be found again to be cleared: over capacity means forgotten.
+        // A place that others have overwritten meanwhile could not be found again to be cleared: over capacity means
+        // forgotten.
         let kept = |place: u64| tail <= place.saturating_add(self.capacity());
         let done: Vec<(String, Vec<u8>)> = ours
             .iter()
@@ -135,8 +137,9 @@ impl<S: Keys> Claims<S> {
             return Ok(Found::InFlight);
         }
         self.ours.insert(id.clone(), Claim { slot, place });
-        // Whoever held the claim before wrote down that it is done before giving the claim back, so now it can be seen. And
-        // whoever comes in the next slot looks for claims of this one, so a claim that came too late for that does not count.
+        // Whoever held the claim before wrote down that it is done before giving the claim back, so now it can be seen.
+        // And whoever comes in the next slot looks for claims of this one, so a claim that came too late for that does
+        // not count.
         let found = if self.is_done(id)? {
             Found::Duplicate
         } else if self::slot(self.now()) != slot {
@@ -167,9 +170,9 @@ impl<S: Keys> Claims<S> {
         Ok((first..end).collect())
     }
 
-    /// Clears the oldest places: those that `first..end` will overwrite, and of the others up to two for each new one as long as
-    /// their time is over. A place that is passed over because its owner is just about to write it is overwritten in time. Gives
-    /// the oldest place that is left.
+    /// Clears the oldest places: those that `first..end` will overwrite, and of the others up to two for each new one
+    /// as long as their time is over. A place that is passed over because its owner is just about to write it is
+    /// overwritten in time. Gives the oldest place that is left.
     fn clear(&self, first: u64, end: u64) -> Result<u64, StoreError> {
         let oldest = first.saturating_sub(self.capacity());
         let overwritten = end.saturating_sub(self.capacity());

@@ -11,7 +11,8 @@ use crate::url::Url;
 /// The variable that holds the policy document.
 const POLICY: &str = "policy";
 
-/// The gate of this instance, compiled at its first request; none when the configuration is wrong, which the log explains.
+/// The gate of this instance, compiled at its first request; none when the configuration is wrong, which the log
+/// explains.
 pub(crate) fn gate() -> Option<&'static Gate> {
     static GATE: OnceLock<Gate> = OnceLock::new();
     match GATE.get() {

@@ -1,7 +1,7 @@
 //! The Spin component: the gate behind `wasi:http`.
 //!
-//! This shell reads the request, asks the core, sends what it says and remembers what was taken. What a webhook means is
-//! the core's business.
+//! This shell reads the request, asks the core, sends what it says and remembers what was taken. What a webhook means
+//! is the core's business.
 #![cfg_attr(
     not(test),
     deny(

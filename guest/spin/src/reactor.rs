@@ -1,7 +1,7 @@
 //! Waiting for several things at once: futures over `wasi:io/poll`.
 //!
-//! Nothing is woken alone. When anything that is waited for becomes ready, everything is polled again and says anew what it
-//! waits for; with a handful of targets that costs less than keeping books.
+//! Nothing is woken alone. When anything that is waited for becomes ready, everything is polled again and says anew
+//! what it waits for; with a handful of targets that costs less than keeping books.
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};

@@ -1,4 +1,5 @@
-//! The Spin component: served by wasmtime's own `wasi:http`, and by a real Spin where there is one. Every case is written once.
+//! The Spin component: served by wasmtime's own `wasi:http`, and by a real Spin where there is one. Every case is
+//! written once.
 
 mod answers;
 mod configuration;

@@ -1,7 +1,8 @@
 //! An inbox: a Spin app of somebody else's, with no service beside it, that asks the gate by itself.
 //!
-//! It takes Kapso's webhooks directly, or from a Hookgate component of the same app as `http://inbox.spin.internal/inbox`: what
-//! is sent on as received can be verified again. It answers one line for each event.
+//! It takes Kapso's webhooks directly, or from a Hookgate component of the same app as
+//! `http://inbox.spin.internal/inbox`: what is sent on as received can be verified again. It answers one line for each
+//! event.
 
 mod bindings {
     #![allow(missing_docs)]

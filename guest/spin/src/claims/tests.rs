@@ -247,7 +247,8 @@ fn elsewhere() -> u64 {
     ELSEWHERE.load(Ordering::SeqCst)
 }
 
-/// A delivery of one event on its way: the steps that it takes one after the other. `fails` says that its target refuses.
+/// A delivery of one event on its way: the steps that it takes one after the other. `fails` says that its target
+/// refuses.
 fn delivery(fails: bool) -> Receiver<Step> {
     let (steps, asked) = channel();
     thread::spawn(move || {
@@ -265,8 +266,8 @@ fn delivery(fails: bool) -> Receiver<Step> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
-    /// Deliveries of one event at once, their steps in any order, each over within a lease: never are two sent at the same
-    /// time, and none after one was taken.
+    /// Deliveries of one event at once, their steps in any order, each over within a lease: never are two sent at the
+    /// same time, and none after one was taken.
     #[test]
     fn in_any_interleaving_the_target_takes_an_event_once(
         order in prop::collection::vec(0_usize..4, 0..80),
