@@ -49,6 +49,6 @@ pub(crate) fn of_response() -> (Outcome, String) {
 
 /// The status in a map of response headers.
 pub(crate) fn status(map: Map) -> Option<u16> {
-    let status = host::header(map, ":status").ok()?;
-    std::str::from_utf8(&status).ok()?.parse().ok()
+    let digits: [u8; 3] = host::header(map, ":status").ok()?.try_into().ok()?;
+    digits.iter().try_fold(0, |status, digit| digit.is_ascii_digit().then(|| status * 10 + u16::from(digit - b'0')))
 }

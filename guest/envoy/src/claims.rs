@@ -149,26 +149,37 @@ struct Entry {
     owner: u32,
 }
 
+impl Entry {
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (print, rest) = bytes.split_first_chunk()?;
+        let (expires, rest) = rest.split_first_chunk()?;
+        let owner = rest.first_chunk()?;
+        Some(Self { print: *print, expires: u32::from_le_bytes(*expires), owner: u32::from_le_bytes(*owner) })
+    }
+}
+
 /// The entries of a bucket that have not expired.
 struct Bucket(Vec<Entry>);
 
 impl Bucket {
     fn read(bytes: &[u8], now: u32) -> Self {
         const ENTRY: usize = size_of::<Print>() + 2 * size_of::<u32>();
-        let entries = bytes.chunks_exact(ENTRY).filter_map(|bytes| {
-            let (print, rest) = bytes.split_first_chunk()?;
-            let (expires, rest) = rest.split_first_chunk()?;
-            let owner = rest.first_chunk()?;
-            Some(Entry { print: *print, expires: u32::from_le_bytes(*expires), owner: u32::from_le_bytes(*owner) })
-        });
-        Self(entries.filter(|entry| entry.expires > now).take(WAYS).collect())
+        let mut entries = Vec::new();
+        for bytes in bytes.chunks_exact(ENTRY).take(WAYS) {
+            let entry = Entry::read(bytes).filter(|entry| entry.expires > now);
+            entries.extend(entry);
+        }
+        Self(entries)
     }
 
     fn bytes(&self) -> Vec<u8> {
-        self.0
-            .iter()
-            .flat_map(|entry| [&entry.print[..], &entry.expires.to_le_bytes(), &entry.owner.to_le_bytes()].concat())
-            .collect()
+        let mut bytes = Vec::new();
+        for entry in &self.0 {
+            bytes.extend_from_slice(&entry.print);
+            bytes.extend_from_slice(&entry.expires.to_le_bytes());
+            bytes.extend_from_slice(&entry.owner.to_le_bytes());
+        }
+        bytes
     }
 
     fn find(&self, print: &Print) -> Option<Entry> {

@@ -240,10 +240,10 @@ impl Delivery {
         if verdict != Verdict::Delivered {
             let status = if let Outcome::Answered(status) = outcome { status } else { 0 };
             let line = format!(
-                "hookgate: message not taken source={} target={} result={result} status={status} {details}",
+                "hookgate: message not taken source={} target={} result={result} status={status} details={details}",
                 self.source, endpoint.target
             );
-            host::log(Level::Warn, line.trim_end());
+            host::log(Level::Warn, &line);
         }
     }
 

@@ -61,9 +61,9 @@ impl Address {
     /// Of a URL that the gate has checked.
     pub(crate) fn of(url: &str) -> Option<Self> {
         let rest = url.split_once(':')?.1.strip_prefix("//")?;
-        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let end = rest.bytes().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
         let (authority, path) = rest.split_at_checked(end)?;
-        let path = path.split('#').next().unwrap_or_default();
+        let path = path.split_once('#').map_or(path, |(path, _)| path);
         let slash = if path.starts_with('/') { "" } else { "/" };
         Some(Self { authority: authority.to_owned(), path: format!("{slash}{path}") })
     }
