@@ -83,7 +83,7 @@ const NAME_PATTERN: &str = "^[!-~]([ -~]{0,126}[!-~])?$";
 
 /// Names go into header fields and logs as they are.
 pub(super) fn is_name(text: &str) -> bool {
-    (1..=128).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) && text.trim() == text
+    (1..=128).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) && text.trim_ascii() == text
 }
 
 text! {
