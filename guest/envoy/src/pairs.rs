@@ -29,6 +29,11 @@ impl Pairs {
         &self.0
     }
 
+    /// Whether there are no fields.
+    pub(crate) fn is_empty(&self) -> bool {
+        word(&self.0, 0).unwrap_or(0) == 0
+    }
+
     /// The fields, in order. What does not have the form ends the list.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
         let count = word(&self.0, 0).unwrap_or(0);

@@ -60,10 +60,33 @@ fn endpoints(gate: &Gate) -> Result<Vec<Endpoint>, Vec<String>> {
                 timeout: u64::from(target.timeout_ms()) * 1_000_000,
             }),
             None => problems.push(format!(
-                "/targets/{}: expected \"cluster\", the name of the Envoy cluster that the target is",
-                target.name().replace('~', "~0").replace('/', "~1")
+                "{}: expected \"cluster\", the name of the Envoy cluster that the target is",
+                pointer(target.name())
             )),
         }
     }
     if problems.is_empty() { Ok(endpoints) } else { Err(problems) }
+}
+
+/// The JSON Pointer of a target.
+fn pointer(target: &str) -> String {
+    let mut pointer = String::from("/targets/");
+    for letter in target.chars() {
+        match letter {
+            '~' => pointer.push_str("~0"),
+            '/' => pointer.push_str("~1"),
+            _ => pointer.push(letter),
+        }
+    }
+    pointer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pointer;
+
+    #[test]
+    fn a_pointer_escapes_what_pointers_are_made_of() {
+        assert_eq!(pointer("a/b~c d"), "/targets/a~1b~0c d");
+    }
 }

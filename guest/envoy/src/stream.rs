@@ -78,7 +78,7 @@ impl Stream {
 
     fn admit(&mut self, id: u32, end: bool, calls: &mut Calls) -> Result<Action> {
         let map = host::headers(Map::RequestHeaders)?;
-        if map.iter().next().is_none() {
+        if map.is_empty() {
             return Err(Fault::nonsense("get_header_map_pairs"));
         }
         let policy = Rc::clone(&self.policy);
@@ -86,8 +86,7 @@ impl Stream {
         match policy.gate.admit(&received.head()) {
             Admission::NotOurs => {
                 // The route may have been chosen by them.
-                if headers::forged(&map) {
-                    headers::remove_forged(Map::RequestHeaders, &map)?;
+                if headers::remove_forged(Map::RequestHeaders, &map)? {
                     host::clear_route_cache()?;
                 }
                 self.state = State::Passing;
@@ -148,7 +147,7 @@ impl Stream {
         let action = match std::mem::replace(&mut self.state, State::Answered) {
             State::Passing => {
                 self.state = State::Passing;
-                without_forged_trailers().map(|()| Action::Continue)
+                without_forged_trailers().map(|_| Action::Continue)
             }
             State::Reading(reading) => self.end_of_body(id, *reading, calls),
             other => {
@@ -386,7 +385,7 @@ pub(crate) fn refuse_for(fault: Fault) -> Action {
 }
 
 /// Only headers are checked by the gate, and only bodies are signed.
-fn without_forged_trailers() -> Result<()> {
+fn without_forged_trailers() -> Result<bool> {
     let trailers = host::headers(Map::RequestTrailers)?;
     headers::remove_forged(Map::RequestTrailers, &trailers)
 }
