@@ -156,10 +156,16 @@ mod tests {
         prost::Message::encode_to_vec(&Struct { fields })
     }
 
+    /// A Struct within a Struct, and so on: each is one entry, whose value is the next.
     fn nested(depth: usize) -> Vec<u8> {
         (0..depth).fold(encoded(Kind::BoolValue(true)), |inner, _| {
-            let inner = prost::Message::decode(inner.as_slice()).unwrap();
-            encoded(Kind::StructValue(inner))
+            let part = |tag: u8, bytes: &[u8]| {
+                let mut part = vec![tag];
+                prost::encode_length_delimiter(bytes.len(), &mut part).unwrap();
+                [part, bytes.to_vec()].concat()
+            };
+            let value = part(0x2a, &inner);
+            part(0x0a, &[part(0x0a, b"a"), part(0x12, &value)].concat())
         })
     }
 

@@ -33,7 +33,8 @@ pub(crate) fn run(shell: &Shell, house: &House, once: bool) -> anyhow::Result<()
     let envoy = servers::one(shell, house, "envoy")?;
     let example = Example::read(house)?;
     for (name, address) in TARGETS {
-        let listener = TcpListener::bind(address).with_context(|| format!("{address}, where {name} listens, is taken"))?;
+        let listener =
+            TcpListener::bind(address).with_context(|| format!("{address}, where {name} listens, is taken"))?;
         thread::spawn(move || listener.incoming().flatten().for_each(|stream| drop(show(name, stream))));
     }
     let mut child = Command::new(envoy)
@@ -46,7 +47,9 @@ pub(crate) fn run(shell: &Shell, house: &House, once: bool) -> anyhow::Result<()
         .context("cannot start Envoy")?;
     let shown = demonstrate(&mut child, &example);
     if shown.is_ok() && !once {
-        eprintln!("\nEnvoy runs {CONFIG} at http://{LISTENER}{PATH}, its own pages at http://127.0.0.1:9901. Ctrl-C ends it.");
+        eprintln!(
+            "\nEnvoy runs {CONFIG} at http://{LISTENER}{PATH}, its own pages at http://127.0.0.1:9901. Ctrl-C ends it."
+        );
         child.wait()?;
     }
     // It may have ended by itself.
