@@ -107,10 +107,14 @@ mod bindings;
 #[cfg(feature = "program")]
 #[doc(hidden)]
 pub mod cli;
+#[cfg(feature = "program")]
+mod client;
 mod engine;
 mod error;
 mod gate;
 mod instance;
+#[cfg(feature = "program")]
+pub mod kapso;
 mod limiter;
 mod lower;
 mod options;

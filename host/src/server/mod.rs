@@ -36,7 +36,7 @@ mod run;
 mod stamped;
 mod state;
 pub mod store;
-mod tls;
+pub(crate) mod tls;
 mod tryit;
 
 use std::convert::Infallible;

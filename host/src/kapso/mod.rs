@@ -1,0 +1,3 @@
+//! Kapso's side of the wire: which events it sends.
+
+pub mod catalogue;
