@@ -19,7 +19,6 @@ const IDLE: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// The file of authorities cannot be used.
-#[allow(dead_code, reason = "the tools come one by one")]
 pub(crate) fn builder(extra_ca: Option<&PathBuf>) -> Result<reqwest::ClientBuilder, Error> {
     let mut tls = tls::client(extra_ca)?;
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];

@@ -6,10 +6,13 @@ pub mod client;
 mod delivery;
 pub mod envoy;
 pub mod hooked;
+pub mod kapso;
 pub mod proxy_wasm;
+mod ran;
 pub mod redis;
 pub mod spin;
 pub mod upstream;
 
 pub use built::{artifact, program, server};
 pub use delivery::{Delivery, hmac_sha256, item};
+pub use ran::{Ran, run};

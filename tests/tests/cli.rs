@@ -3,48 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use hookgate_tests::{hmac_sha256, program};
+use hookgate_tests::{Ran, hmac_sha256, run};
 use serde_json::{Value, json};
 
 const SECRET: &str = "whsec_9f2c6d0b7a4e41d3a1b5";
-
-struct Ran {
-    status: i32,
-    out: String,
-    err: String,
-}
-
-impl Ran {
-    /// The JSON objects of standard output.
-    fn lines(&self) -> Vec<Value> {
-        self.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-}
-
-/// Runs `hookgate` with nothing in its environment but these variables.
-fn run(arguments: &[&str], input: &[u8], variables: &[(&str, &str)]) -> Ran {
-    let mut command = Command::new(program());
-    command
-        .args(arguments)
-        .env_clear()
-        .envs(variables.iter().copied())
-        .env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
-    command.current_dir(env!("CARGO_MANIFEST_DIR"));
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let output = std::thread::scope(|scope| {
-        // A program that has seen enough closes its end.
-        scope.spawn(move || drop(stdin.write_all(input)));
-        child.wait_with_output().unwrap()
-    });
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ran { status: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
-}
 
 fn hookgate(arguments: &[&str], input: &[u8]) -> Ran {
     run(arguments, input, &[])
@@ -437,7 +402,20 @@ fn wrong_usage_is_2() {
 
 #[test]
 fn help_and_completions_are_there() {
-    for verb in ["serve", "verify", "parse", "route", "decide", "sign", "check", "schema", "completions"] {
+    for verb in [
+        "serve",
+        "verify",
+        "parse",
+        "route",
+        "decide",
+        "sign",
+        "check",
+        "webhooks",
+        "deliveries",
+        "setup-links",
+        "schema",
+        "completions",
+    ] {
         let ran = hookgate(&[verb, "--help"], b"");
         assert_eq!(ran.status, 0);
         assert!(ran.out.contains("Usage: hookgate"), "{}", ran.out);

@@ -5,6 +5,7 @@ mod delivery;
 mod explain;
 mod gate;
 mod http;
+mod kapso;
 mod message;
 mod report;
 mod sign;
@@ -52,6 +53,9 @@ enum Command {
     Decide(explain::Args),
     Sign(sign::Args),
     Check(check::Args),
+    Webhooks(kapso::webhooks::Args),
+    Deliveries(kapso::deliveries::Args),
+    SetupLinks(kapso::setup_links::Args),
     /// Prints the JSON Schema of policies, for editors and validators.
     Schema,
     /// Prints a completion script for a shell.
@@ -72,12 +76,15 @@ Examples:
   hookgate decide got.json --policy hookgate.yaml --json
                                               what would become of it?
   hookgate sign body.json --secret K=whsec    its signature, and a curl line
+  hookgate webhooks list                      what is registered with Kapso?
+  hookgate deliveries --follow                what does Kapso send, and how does it go?
 
-Exit status: 0 all is well, 1 a delivery is rejected or cannot be read,
-2 wrong usage or policy.";
+Exit status: 0 all is well, 1 a delivery is rejected or cannot be read, or
+Kapso refuses or fails, 2 wrong usage or policy.";
 
-/// What went wrong with the command itself, not with a delivery.
+/// What went wrong with the command itself, not with a delivery or on Kapso's side.
 const WRONG: u8 = 2;
+const FAILED: u8 = 1;
 
 /// Runs the program `hookgate`.
 pub fn main() -> ExitCode {
@@ -89,6 +96,9 @@ pub fn main() -> ExitCode {
         Command::Decide(args) => explain::run(explain::Verb::Decide, args),
         Command::Sign(args) => sign::run(args),
         Command::Check(args) => check::run(args),
+        Command::Webhooks(args) => kapso::webhooks::run(args),
+        Command::Deliveries(args) => kapso::deliveries::run(args),
+        Command::SetupLinks(args) => kapso::setup_links::run(args),
         Command::Schema => print(crate::policy::SCHEMA.trim_end()),
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -102,7 +112,8 @@ pub fn main() -> ExitCode {
         }
         let red = anstyle::AnsiColor::Red.on_default().bold();
         let _ = writeln!(anstream::stderr(), "{red}error:{red:#} {error:#}");
-        ExitCode::from(WRONG)
+        let call = error.downcast_ref::<crate::kapso::Error>();
+        ExitCode::from(if call.is_some_and(|error| !error.is_usage()) { FAILED } else { WRONG })
     })
 }
 

@@ -145,10 +145,15 @@ pub(crate) fn unreadable(error: &ParseError) -> &'static str {
 /// Text from outside, fit for a line of a terminal or a log: at most 128 characters, none that moves the cursor or turns
 /// the reading direction.
 pub(crate) fn clean(text: &str) -> String {
+    clean_to(text, 128)
+}
+
+/// The same with at most so many characters.
+pub(crate) fn clean_to(text: &str, most: usize) -> String {
     let steers = |character: char| {
         character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
-    text.chars().take(128).map(|character| if steers(character) { '\u{fffd}' } else { character }).collect()
+    text.chars().take(most).map(|character| if steers(character) { '\u{fffd}' } else { character }).collect()
 }
 
 /// The last four characters of a number.

@@ -7,6 +7,7 @@ use super::log::{clean, tail, unreadable};
 use super::report::{Report, Story, rejection_name};
 use super::{Policy, unix_time};
 use crate::Secrets;
+use crate::kapso::SecretKey;
 use crate::policy::TRY_IT;
 use crate::secrets::SecretError;
 use crate::types::{Deliver, Event, NameOrigin, Rejection};
@@ -54,13 +55,9 @@ impl Trial {
     }
 }
 
+/// Without randomness nobody can sign, which is safe: the empty secret refuses the policy.
 fn generate() -> String {
-    let mut bytes = [0; 24];
-    match getrandom::fill(&mut bytes) {
-        Ok(()) => format!("whsec_{}", hex::encode(bytes)),
-        // Without randomness nobody can sign, which is safe: the empty secret refuses the policy.
-        Err(_) => String::new(),
-    }
+    SecretKey::generate().map_or_else(|_| String::new(), |secret| secret.expose().to_owned())
 }
 
 /// One line for a shell, that sends a signed delivery. Nothing in the body needs quoting within single quotes.

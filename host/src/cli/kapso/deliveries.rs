@@ -1,0 +1,254 @@
+//! `hookgate deliveries`.
+
+use std::collections::{HashMap, VecDeque};
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use tokio::time::sleep;
+
+use super::{ApiArgs, KEY_HELP, block_on, cell, note, print_json, print_table};
+use crate::kapso::{Api, Client, Cursor, Error, Filter, Period, Status};
+use crate::server::log::clean_to;
+
+/// Shows what Kapso sent to webhooks, and what became of it: Kapso's own delivery log.
+///
+/// The youngest first, page after page. With --follow the oldest first, and then each as it comes or changes, until Ctrl-C.
+/// Kapso's log has no bodies.
+#[derive(Debug, clap::Args)]
+#[command(after_help = KEY_HELP)]
+pub(crate) struct Args {
+    /// How far back.
+    #[arg(long, value_enum, default_value_t)]
+    period: Period,
+
+    /// Only those with this status.
+    #[arg(long, value_enum)]
+    status: Option<Status>,
+
+    /// Only those of this event.
+    #[arg(long, value_name = "NAME")]
+    event: Option<String>,
+
+    /// Only those to this webhook.
+    #[arg(long, value_name = "ID")]
+    webhook_id: Option<String>,
+
+    /// Only those that failed.
+    #[arg(long)]
+    errors_only: bool,
+
+    /// How many are fetched with one call: 1 to 100.
+    #[arg(long, value_name = "COUNT", default_value = "100", value_parser = clap::value_parser!(u32).range(1..=100))]
+    limit: u32,
+
+    /// How many pages are fetched at the most.
+    #[arg(long, value_name = "COUNT", default_value = "50", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pages: u32,
+
+    /// Begins with what is older than this cursor, which a call that had to stop says.
+    #[arg(long, value_name = "CURSOR", conflicts_with = "before")]
+    after: Option<String>,
+
+    /// Goes the other way, with what is younger than this cursor.
+    #[arg(long, value_name = "CURSOR")]
+    before: Option<String>,
+
+    /// Goes on showing what comes.
+    #[arg(long, short, conflicts_with_all = ["after", "before"])]
+    follow: bool,
+
+    /// Seconds between two looks of --follow.
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    interval: u64,
+
+    /// Prints one JSON object a line, with every field that Kapso has.
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    api: ApiArgs,
+}
+
+pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    block_on(async {
+        let client = args.api.client(Api::Platform)?;
+        if args.follow { follow(&client, &args).await } else { list(&client, &args).await }
+    })
+}
+
+impl Args {
+    fn filter(&self) -> Filter {
+        Filter {
+            period: Some(self.period),
+            status: self.status,
+            event: self.event.clone(),
+            webhook_id: self.webhook_id.clone(),
+            errors_only: self.errors_only,
+            limit: Some(self.limit),
+        }
+    }
+}
+
+async fn list(client: &Client, args: &Args) -> anyhow::Result<ExitCode> {
+    let filter = args.filter();
+    let back = args.before.is_some();
+    let mut cursor = args.before.clone().map(Cursor::Before).or(args.after.clone().map(Cursor::After));
+    let mut shown = Shown::new(args.json);
+    for _ in 0..args.pages {
+        let page = client.deliveries(&filter, cursor.as_ref()).await?;
+        let empty = page.records.is_empty();
+        page.records.iter().try_for_each(|record| shown.add(record))?;
+        cursor = if back { page.before.map(Cursor::Before) } else { page.after.map(Cursor::After) };
+        if empty || cursor.is_none() {
+            shown.finish()?;
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
+    shown.finish()?;
+    match cursor {
+        Some(Cursor::After(cursor)) => note(format_args!("there are more: go on with --after {cursor}")),
+        Some(Cursor::Before(cursor)) => note(format_args!("there are more: go on with --before {cursor}")),
+        None => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A table is written at its end, so that its columns fit; JSON at once.
+struct Shown {
+    json: bool,
+    rows: Vec<[String; 7]>,
+}
+
+impl Shown {
+    fn new(json: bool) -> Self {
+        Self { json, rows: Vec::new() }
+    }
+
+    fn add(&mut self, record: &Map<String, Value>) -> anyhow::Result<()> {
+        if self.json {
+            return print_json(record);
+        }
+        self.rows.push(row(record));
+        Ok(())
+    }
+
+    fn finish(self) -> anyhow::Result<()> {
+        match (self.rows.is_empty(), self.json) {
+            (false, _) => print_table(["AT", "STATUS", "ANSWER", "TRIES", "EVENT", "WEBHOOK", "ID"], self.rows)?,
+            (true, false) => note("there is no such delivery"),
+            (true, true) => {}
+        }
+        Ok(())
+    }
+}
+
+fn row(record: &Map<String, Value>) -> [String; 7] {
+    ["created_at", "status", "response_status", "attempt_count", "event", "webhook_id", "id"]
+        .map(|field| cell(record, field))
+}
+
+async fn follow(client: &Client, args: &Args) -> anyhow::Result<ExitCode> {
+    let mut seen = Seen::default();
+    let watch = async {
+        loop {
+            match news(client, args, &mut seen).await {
+                Ok(records) => records.iter().try_for_each(|record| print_line(record, args.json))?,
+                // What may pass is waited for; what is wrong stays wrong.
+                Err(error) if error.may_pass() => note(format_args!("{error}; looking again in {} s", args.interval)),
+                Err(error) => return Err(error.into()),
+            }
+            sleep(Duration::from_secs(args.interval)).await;
+        }
+    };
+    tokio::select! {
+        ended = watch => ended,
+        _ = tokio::signal::ctrl_c() => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn print_line(record: &Map<String, Value>, json: bool) -> anyhow::Result<()> {
+    if json {
+        return print_json(record);
+    }
+    let line = row(record).map(|cell| if cell.is_empty() { "-".into() } else { cell }).join("  ");
+    Ok(writeln!(anstream::stdout(), "{}", clean_to(&line, 1000))?)
+}
+
+/// What was not seen before in this state, the oldest first.
+async fn news(client: &Client, args: &Args, seen: &mut Seen) -> Result<Vec<Map<String, Value>>, Error> {
+    let filter = args.filter();
+    let mut news = Vec::new();
+    let mut cursor = None;
+    for _ in 0..args.pages {
+        let page = client.deliveries(&filter, cursor.as_ref()).await?;
+        let before = news.len();
+        let all = page.records.len();
+        news.extend(page.records.into_iter().filter(|record| seen.is_new(record)));
+        cursor = page.after.map(Cursor::After);
+        // A page with nothing new on it is followed by older ones, which change no more.
+        if cursor.is_none() || all == 0 || news.len() == before {
+            break;
+        }
+    }
+    news.reverse();
+    Ok(news)
+}
+
+/// What was seen, the youngest of it: a record is shown again when its status or number of tries is another.
+#[derive(Default)]
+struct Seen {
+    states: HashMap<String, (String, String)>,
+    order: VecDeque<String>,
+}
+
+/// More than two looks can bring.
+const REMEMBERED: usize = 100_000;
+
+impl Seen {
+    fn is_new(&mut self, record: &Map<String, Value>) -> bool {
+        let id = cell(record, "id");
+        let state = (cell(record, "status"), cell(record, "attempt_count"));
+        match self.states.insert(id.clone(), state.clone()) {
+            Some(before) => before != state,
+            None => {
+                self.order.push_back(id);
+                if self.order.len() > REMEMBERED
+                    && let Some(oldest) = self.order.pop_front()
+                {
+                    self.states.remove(&oldest);
+                }
+                true
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn record(id: usize, status: &str) -> Map<String, Value> {
+        let Value::Object(record) = json!({"id": id, "status": status, "attempt_count": 1}) else { unreachable!() };
+        record
+    }
+
+    #[test]
+    fn a_record_is_new_once_in_each_state() {
+        let mut seen = Seen::default();
+        let answers = ["pending", "pending", "delivered", "delivered"].map(|status| seen.is_new(&record(1, status)));
+        assert_eq!(answers, [true, false, true, false]);
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut seen = Seen::default();
+        for id in 0..REMEMBERED + 10 {
+            assert!(seen.is_new(&record(id, "delivered")));
+        }
+        assert_eq!((seen.states.len(), seen.order.len()), (REMEMBERED, REMEMBERED));
+    }
+}

@@ -1,0 +1,603 @@
+//! `hookgate webhooks`.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::str::FromStr;
+
+use anyhow::{Context, bail};
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::{ApiArgs, KEY_HELP, ScopeArgs, YesArgs, block_on, note, print_json, print_table, refuse};
+use crate::Secrets;
+use crate::kapso::catalogue::{self, EVENTS, PayloadVersion};
+use crate::kapso::{Buffer, Client, Kind, Names, Scope, SecretKey, Settings, Webhook};
+
+/// Registers webhooks with Kapso: which events it sends to which address.
+///
+/// A webhook belongs to one phone number, and then gets its messages, conversations and contacts; or to the project, and then
+/// gets connections, enforcement, workflows and agents. Kapso signs what it sends with the webhook's secret.
+#[derive(Debug, clap::Args)]
+#[command(after_help = HELP)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const HELP: &str = "\
+Examples:
+  hookgate webhooks list                        all of the project, its numbers' too
+  hookgate webhooks create --phone-number-id 123456789012345 \\
+    --url https://hooks.example.com/webhooks/whatsapp \\
+    --event whatsapp.message.received > secret  the new secret goes to the file
+  hookgate webhooks test 9e8d7c6b-…             has Kapso send a test delivery
+  hookgate webhooks resume --all                those that Kapso paused
+  hookgate webhooks sync --policy hookgate.yaml --url https://hooks.example.com
+                                                what the policy needs";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    List(List),
+    Show(Show),
+    Create(Create),
+    Update(Update),
+    Delete(Delete),
+    Test(Test),
+    Resume(Resume),
+    Events(Events),
+}
+
+/// Lists webhooks: all of the project with its numbers', or those of one number.
+#[derive(Debug, clap::Args)]
+#[command(after_help = KEY_HELP)]
+struct List {
+    #[command(flatten)]
+    scope: ScopeArgs,
+
+    /// Only those whose URL contains this.
+    #[arg(long, value_name = "TEXT")]
+    url_contains: Option<String>,
+
+    /// Only those of this kind.
+    #[arg(long, value_enum)]
+    kind: Option<Kind>,
+
+    /// Only those that are sent nothing: paused by Kapso after too many failures, or by somebody.
+    #[arg(long, conflicts_with = "active")]
+    paused: bool,
+
+    /// Only those that are sent deliveries.
+    #[arg(long)]
+    active: bool,
+
+    #[command(flatten)]
+    shown: Shown,
+
+    #[command(flatten)]
+    api: ApiArgs,
+}
+
+/// Shows one webhook with all its fields.
+#[derive(Debug, clap::Args)]
+#[command(after_help = KEY_HELP)]
+struct Show {
+    /// The webhook's id.
+    id: String,
+
+    #[command(flatten)]
+    scope: ScopeArgs,
+
+    #[command(flatten)]
+    shown: Shown,
+
+    #[command(flatten)]
+    api: ApiArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct Shown {
+    /// Prints one JSON object a line, with every field that Kapso has, known or not.
+    #[arg(long)]
+    json: bool,
+
+    /// Shows secrets, and the values of custom headers, which are often tokens.
+    #[arg(long)]
+    show_secrets: bool,
+}
+
+/// Registers a webhook.
+///
+/// Everything is checked before anything is sent. Unless --secret names one, a secret is made; it is all that is written to
+/// standard output, so that it can go where it belongs, and what was done is said on standard error. With --json, standard output
+/// has the webhook as Kapso has it, with its secret_key if that was made here.
+#[derive(Debug, clap::Args)]
+#[command(after_help = KEY_HELP)]
+struct Create {
+    #[command(flatten)]
+    scope: ScopeArgs,
+
+    /// What is sent: the events asked for, or everything that Meta sends for the number, as Meta sends it. Cannot be changed
+    /// later.
+    #[arg(long, value_enum, default_value_t)]
+    kind: Kind,
+
+    #[command(flatten)]
+    settings: SettingsArgs,
+
+    /// Prints the webhook as one JSON object.
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    api: ApiArgs,
+}
+
+/// Changes a webhook. What is not given stays as it is.
+#[derive(Debug, clap::Args)]
+#[command(after_help = KEY_HELP)]
+struct Update {
+    /// The webhook's id.
+    id: String,
+
+    #[command(flatten)]
+    scope: ScopeArgs,
+
+    #[command(flatten)]
+    settings: SettingsArgs,
+
+    /// Makes a new secret, as at creation. Deliveries are signed with it at once: a policy that lists the old secret after the
+    /// new one loses none.
+    #[arg(long, conflicts_with = "secret")]
+    new_secret: bool,
+
+    /// Takes the custom headers away.
+    #[arg(long, conflicts_with_all = ["header", "header_from"])]
+    no_headers: bool,
+
+    /// Prints the webhook as one JSON object.
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    api: ApiArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct SettingsArgs {
+    /// Where deliveries go. HTTPS.
+    #[arg(long)]
+    url: Option<String>,
+
+    /// An event to send; `hookgate webhooks events` lists them. May be repeated, or be a list with commas.
+    #[arg(long = "event", value_name = "NAME", value_delimiter = ',')]
+    events: Vec<String>,
+
+    /// Takes events that this program does not know; Kapso refuses those that it does not know either.
+    #[arg(long)]
+    unknown_events: bool,
+
+    /// The secret to sign with: the NAME of a variable, or of a NAME_FILE, that holds it.
+    #[arg(long, value_name = "NAME")]
+    secret: Option<String>,
+
+    /// Writes a secret that is made to this new file, which only its owner can read, instead of standard output.
+    #[arg(long, value_name = "FILE", conflicts_with = "secret")]
+    secret_out: Option<PathBuf>,
+
+    /// Whether deliveries are sent.
+    #[arg(long, value_name = "true|false")]
+    active: Option<bool>,
+
+    /// A header that each delivery has besides Kapso's own; not signed. May be repeated. On change they take the place of all
+    /// that there are.
+    #[arg(long, value_name = "NAME=VALUE")]
+    header: Vec<Pair>,
+
+    /// The same with a value that nobody sees: the variable, or VARIABLE_FILE, that holds it.
+    #[arg(long, value_name = "NAME=VARIABLE")]
+    header_from: Vec<Pair>,
+
+    /// Whether received messages are collected into batches, by conversation.
+    #[arg(long, value_name = "true|false")]
+    buffer: Option<bool>,
+
+    /// How many seconds a batch waits for more: 1 to 60. Turns buffering on.
+    #[arg(long, value_name = "SECONDS")]
+    buffer_window: Option<u32>,
+
+    /// The most messages in a batch: 1 to 100. Turns buffering on.
+    #[arg(long, value_name = "COUNT")]
+    buffer_size: Option<u32>,
+
+    /// An event to collect; only whatsapp.message.received can be. Turns buffering on.
+    #[arg(long = "buffer-event", value_name = "NAME", value_delimiter = ',')]
+    buffer_events: Vec<String>,
+
+    /// After how many minutes of silence whatsapp.conversation.inactive is sent: 1 to 1440.
+    #[arg(long, value_name = "MINUTES")]
+    inactivity_minutes: Option<u32>,
+
+    /// The shape of bodies.
+    #[arg(long, value_enum)]
+    payload_version: Option<PayloadVersion>,
+}
+
+/// `NAME=VALUE`.
+#[derive(Clone)]
+struct Pair(String, String);
+
+impl FromStr for Pair {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once('=') {
+            Some((name, value)) if !name.is_empty() && !value.is_empty() => Ok(Self(name.into(), value.into())),
+            _ => Err("expected NAME=VALUE, both not empty"),
+        }
+    }
+}
+
+/// The value is left out: it may be a token.
+impl std::fmt::Debug for Pair {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Pair").field(&self.0).finish_non_exhaustive()
+    }
+}
+
+/// Removes webhooks. Deliveries to them end at once.
+#[derive(Debug, clap::Args)]
+#[command(after_help = KEY_HELP)]
+struct Delete {
+    /// The webhooks' ids.
+    #[arg(required = true, value_name = "ID")]
+    ids: Vec<String>,
+
+    #[command(flatten)]
+    scope: ScopeArgs,
+
+    #[command(flatten)]
+    yes: YesArgs,
+
+    #[command(flatten)]
+    api: ApiArgs,
+}
+
+/// Has Kapso send a test delivery to a webhook.
+///
+/// It is marked as a test ("test": true in its body), and signed like any other.
+#[derive(Debug, clap::Args)]
+#[command(after_help = KEY_HELP)]
+struct Test {
+    /// The webhook's id.
+    id: String,
+
+    /// The event to send, one that the webhook asks for. Left out: Kapso chooses.
+    #[arg(long, value_name = "NAME")]
+    event: Option<String>,
+
+    /// Calls the API before the Platform API.
+    #[arg(long)]
+    legacy: bool,
+
+    #[command(flatten)]
+    api: ApiArgs,
+}
+
+/// Resumes webhooks that are paused.
+///
+/// Kapso pauses a webhook when 85 of 100 deliveries within 15 minutes fail, and it stays paused until somebody resumes it. What
+/// was not delivered meanwhile is lost.
+#[derive(Debug, clap::Args)]
+#[command(after_help = KEY_HELP)]
+struct Resume {
+    /// The webhooks' ids.
+    #[arg(value_name = "ID", required_unless_present = "all")]
+    ids: Vec<String>,
+
+    /// All that are paused: of the project and its numbers, or of the number that is given.
+    #[arg(long, conflicts_with = "ids")]
+    all: bool,
+
+    #[command(flatten)]
+    scope: ScopeArgs,
+
+    #[command(flatten)]
+    api: ApiArgs,
+}
+
+/// Lists the events that a webhook can ask for. Calls nobody.
+#[derive(Debug, clap::Args)]
+struct Events {
+    /// Prints one JSON object a line.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    match args.command {
+        Command::List(args) => block_on(list(args)),
+        Command::Show(args) => block_on(show(args)),
+        Command::Create(args) => block_on(create(args)),
+        Command::Update(args) => block_on(update(args)),
+        Command::Delete(args) => block_on(delete(args)),
+        Command::Test(args) => block_on(test(args)),
+        Command::Resume(args) => block_on(resume(args)),
+        Command::Events(args) => events(&args),
+    }
+}
+
+async fn list(args: List) -> anyhow::Result<ExitCode> {
+    let client = args.api.client(args.scope.api())?;
+    let mut webhooks = client.webhooks(&args.scope.scope()).await?;
+    webhooks.retain(|webhook| {
+        args.url_contains.as_ref().is_none_or(|text| webhook.url().contains(text))
+            && args.kind.is_none_or(|kind| webhook.kind() == kind.name())
+            && (!args.paused || !webhook.is_active())
+            && (!args.active || webhook.is_active())
+    });
+    if webhooks.is_empty() && !args.shown.json {
+        note("there is no such webhook");
+    }
+    print_all(&webhooks, &args.shown)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_all(webhooks: &[Webhook], shown: &Shown) -> anyhow::Result<()> {
+    if shown.json {
+        return webhooks.iter().try_for_each(|webhook| print_one(webhook, shown.show_secrets));
+    }
+    if webhooks.is_empty() {
+        return Ok(());
+    }
+    let columns = |webhook: &Webhook| {
+        let owner = match webhook.scope() {
+            Scope::Project => "project".into(),
+            Scope::Number(id) => id,
+        };
+        let state = if webhook.is_active() { "active" } else { "paused" };
+        let events = webhook.events().join(" ");
+        [webhook.id().to_owned(), state.into(), owner, webhook.kind().to_owned(), webhook.url().to_owned(), events]
+    };
+    if shown.show_secrets {
+        let secret = |webhook: &Webhook| webhook.text("secret_key").unwrap_or_default().to_owned();
+        let rows = webhooks.iter().map(|webhook| {
+            let [id, state, owner, kind, url, events] = columns(webhook);
+            [id, state, owner, kind, url, secret(webhook), events]
+        });
+        print_table(["ID", "STATE", "NUMBER", "KIND", "URL", "SECRET", "EVENTS"], rows)?;
+    } else {
+        print_table(["ID", "STATE", "NUMBER", "KIND", "URL", "EVENTS"], webhooks.iter().map(columns))?;
+    }
+    Ok(())
+}
+
+fn print_one(webhook: &Webhook, show_secrets: bool) -> anyhow::Result<()> {
+    if show_secrets { print_json(webhook.fields()) } else { print_json(&webhook.without_secrets()) }
+}
+
+async fn show(args: Show) -> anyhow::Result<ExitCode> {
+    let client = args.api.client(args.scope.api())?;
+    let webhook = client.webhook(&args.scope.scope(), &args.id).await?;
+    if args.shown.json {
+        print_one(&webhook, args.shown.show_secrets)?;
+    } else {
+        let fields = if args.shown.show_secrets { webhook.fields().clone() } else { webhook.without_secrets() };
+        print_table(["FIELD", "VALUE"], fields.keys().map(|name| [name.clone(), super::cell(&fields, name)]))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn create(args: Create) -> anyhow::Result<ExitCode> {
+    let scope = args.scope.scope();
+    let mut settings = args.settings.settings()?;
+    settings.kind = Some(args.kind);
+    let made = settings.secret_key.is_none();
+    if made {
+        settings.secret_key = Some(SecretKey::generate()?);
+    }
+    refuse(&settings.problems(&scope, args.settings.names()))?;
+    let client = args.api.client(args.scope.api())?;
+    let place = args.settings.place()?;
+    let webhook = client.create_webhook(&scope, &settings).await?;
+    note(format_args!("registered the webhook {} at {}", webhook.id(), webhook.url()));
+    report(&webhook, settings.secret_key.filter(|_| made), place, args.json)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn update(args: Update) -> anyhow::Result<ExitCode> {
+    let scope = args.scope.scope();
+    let mut settings = args.settings.settings()?;
+    if args.new_secret {
+        settings.secret_key = Some(SecretKey::generate()?);
+    } else if args.settings.secret_out.is_some() {
+        bail!("--secret-out is for a secret that is made: give --new-secret too");
+    }
+    if args.no_headers {
+        settings.headers = Some(BTreeMap::new());
+    }
+    if settings == Settings::default() {
+        bail!("nothing to change: say what, such as --event or --url");
+    }
+    let client = args.api.client(args.scope.api())?;
+    let before = client.webhook(&scope, &args.id).await?;
+    refuse(&settings.problems_of_change(&before.scope(), before.kind(), args.settings.names()))?;
+    let place = args.settings.place()?;
+    let after = changed(&client, &scope, &args.id, &settings).await?;
+    note(format_args!("changed the webhook {}", args.id));
+    report(&after, settings.secret_key.filter(|_| args.new_secret), place, args.json)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Changes a webhook; what it is then, even if the answer does not say so.
+async fn changed(client: &Client, scope: &Scope, id: &str, settings: &Settings) -> anyhow::Result<Webhook> {
+    match client.update_webhook(scope, id, settings).await? {
+        Some(webhook) => Ok(webhook),
+        None => Ok(client.webhook(scope, id).await?),
+    }
+}
+
+/// Writes what was made, and its secret if that is new, this once.
+fn report(webhook: &Webhook, made: Option<SecretKey>, place: Option<File>, json: bool) -> anyhow::Result<()> {
+    // What Kapso says is what it signs with.
+    let made = made.map(|made| webhook.secret_key().unwrap_or(made));
+    let shown = match (&made, place) {
+        (Some(secret), Some(mut file)) => {
+            writeln!(file, "{}", secret.expose()).context("cannot write the secret to its file")?;
+            None
+        }
+        _ => made.as_ref(),
+    };
+    if json {
+        let mut fields = webhook.without_secrets();
+        if let Some(secret) = shown {
+            fields.insert("secret_key".into(), secret.expose().into());
+        }
+        print_json(&fields)
+    } else if let Some(secret) = shown {
+        note("its secret, which is not shown again unless asked for with --show-secrets:");
+        Ok(writeln!(anstream::stdout(), "{}", secret.expose())?)
+    } else {
+        Ok(())
+    }
+}
+
+impl SettingsArgs {
+    fn names(&self) -> Names {
+        if self.unknown_events { Names::Any } else { Names::Known }
+    }
+
+    fn settings(&self) -> anyhow::Result<Settings> {
+        let mut headers: BTreeMap<_, _> =
+            self.header.iter().map(|Pair(name, value)| (name.clone(), value.clone())).collect();
+        for Pair(name, variable) in &self.header_from {
+            headers.insert(name.clone(), from_env(variable)?.expose().to_owned());
+        }
+        let some = |list: &Vec<String>| (!list.is_empty()).then(|| list.clone());
+        let given = self.buffer_window.is_some() || self.buffer_size.is_some() || !self.buffer_events.is_empty();
+        let enabled = self.buffer.or(given.then_some(true));
+        let received = || EVENTS.iter().filter(|event| event.bufferable).map(|event| event.name.to_owned()).collect();
+        let buffer = Buffer {
+            enabled,
+            window_seconds: self.buffer_window,
+            max_size: self.buffer_size,
+            events: some(&self.buffer_events).or_else(|| (enabled == Some(true)).then(received)),
+        };
+        Ok(Settings {
+            url: self.url.clone(),
+            kind: None,
+            events: some(&self.events),
+            secret_key: self.secret.as_deref().map(from_env).transpose()?,
+            active: self.active,
+            headers: (!headers.is_empty()).then_some(headers),
+            buffer,
+            inactivity_minutes: self.inactivity_minutes,
+            payload_version: self.payload_version,
+        })
+    }
+
+    /// The file for the secret, made before anything is sent, so that no secret is lost.
+    fn place(&self) -> anyhow::Result<Option<File>> {
+        let Some(path) = &self.secret_out else { return Ok(None) };
+        let mut options = File::options();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(path).with_context(|| format!("cannot make the file {}", path.display()))?;
+        Ok(Some(file))
+    }
+}
+
+/// The value of `NAME`, or of the file that `NAME_FILE` names.
+fn from_env(name: &str) -> anyhow::Result<SecretKey> {
+    let mut secrets = Secrets::new();
+    secrets.add_from_env([name])?;
+    match secrets.iter().next() {
+        Some((_, value)) if !value.is_empty() => Ok(value.into()),
+        _ => bail!("no value for {name}: set the variable, or {name}_FILE to a file that holds it"),
+    }
+}
+
+async fn delete(args: Delete) -> anyhow::Result<ExitCode> {
+    let client = args.api.client(args.scope.api())?;
+    let scope = args.scope.scope();
+    let mut urls = Vec::new();
+    for id in &args.ids {
+        let webhook = client.webhook(&scope, id).await?;
+        urls.push(format!("{id} at {}", webhook.url()));
+    }
+    if !args.yes.confirm(&format!("Delete {}?", urls.join(", ")))? {
+        return Ok(ExitCode::FAILURE);
+    }
+    for id in &args.ids {
+        client.delete_webhook(&scope, id).await?;
+        note(format_args!("deleted the webhook {id}"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn test(args: Test) -> anyhow::Result<ExitCode> {
+    if let Some(name) = &args.event
+        && catalogue::find(name).is_none()
+        && let Some(meant) = catalogue::suggest(name)
+    {
+        bail!("{name:?} is no event. Did you mean {meant}?");
+    }
+    let api = if args.legacy { crate::kapso::Api::Legacy } else { crate::kapso::Api::Platform };
+    args.api.client(api)?.test_webhook(&args.id, args.event.as_deref()).await?;
+    note(format_args!(
+        "Kapso sends a test delivery; `hookgate deliveries --webhook-id {}` shows what becomes of it",
+        args.id
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn resume(args: Resume) -> anyhow::Result<ExitCode> {
+    let client = args.api.client(args.scope.api())?;
+    let scope = args.scope.scope();
+    let ids = if args.all {
+        let paused = client.webhooks(&scope).await?;
+        paused.iter().filter(|webhook| !webhook.is_active()).map(|webhook| webhook.id().to_owned()).collect()
+    } else {
+        args.ids
+    };
+    if ids.is_empty() {
+        note("no webhook is paused");
+    }
+    let active = Settings { active: Some(true), ..Settings::default() };
+    for id in ids {
+        client.update_webhook(&scope, &id, &active).await?;
+        note(format_args!("resumed the webhook {id}"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn events(args: &Events) -> anyhow::Result<ExitCode> {
+    let owner = |event: &catalogue::Event| match event.scope {
+        catalogue::Scope::PhoneNumber => "phone number",
+        catalogue::Scope::Project => "project",
+    };
+    let versions = |event: &catalogue::Event| event.versions.iter().map(|version| version.name()).collect::<Vec<_>>();
+    if args.json {
+        for event in &EVENTS {
+            let line = json!({
+                "name": event.name,
+                "scope": owner(event).replace(' ', "_"),
+                "bufferable": event.bufferable,
+                "payload_versions": versions(event),
+                "when": event.when,
+            });
+            let Value::Object(line) = line else { continue };
+            print_json(&line)?;
+        }
+    } else {
+        let rows = EVENTS.iter().map(|event| {
+            let buffer = if event.bufferable { "yes" } else { "" };
+            [event.name.into(), owner(event).into(), versions(event).join(" "), buffer.into(), event.when.into()]
+        });
+        print_table(["EVENT", "OF A", "VERSIONS", "BUFFER", "SENT WHEN"], rows)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

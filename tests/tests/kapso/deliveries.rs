@@ -1,0 +1,122 @@
+//! `hookgate deliveries`.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use hookgate_tests::kapso::{KEY, Kapso, PATIENCE};
+use hookgate_tests::program;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use super::hookgate;
+
+fn record(id: &str, status: &str) -> Value {
+    json!({
+        "id": id,
+        "webhook_id": "w1",
+        "webhook_url": "https://api.acme.com/webhooks/whatsapp",
+        "event": "whatsapp.message.received",
+        "status": status,
+        "attempt_count": 1,
+        "response_status": if status == "failed" { 500 } else { 200 },
+        "conversation_phone_number": "15551234567",
+        "created_at": "2025-07-14T15:00:00Z",
+        "added_next_year": true,
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_is_followed_page_by_page() {
+    let kapso = Kapso::start().await;
+    kapso.with_pages_of(2);
+    for number in 0..5 {
+        kapso.has_delivery(record(&format!("d{number}"), if number == 1 { "failed" } else { "delivered" }));
+    }
+    let ran = hookgate(&kapso, &["deliveries", "--json"]);
+    let ids = |lines: &[Value]| lines.iter().map(|line| line["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    assert_eq!(
+        (ran.status, ids(&ran.lines())),
+        (0, ["d4", "d3", "d2", "d1", "d0"].map(str::to_owned).into()),
+        "{}",
+        ran.err
+    );
+    assert_eq!(ran.lines()[0]["added_next_year"], true);
+    let asked = kapso.asked();
+    assert_eq!(asked[0].line(), "GET /platform/v1/webhook_deliveries");
+    assert_eq!(
+        asked.iter().map(|asked| asked.query.as_str()).collect::<Vec<_>>(),
+        ["period=24h&limit=100", "period=24h&limit=100&after=2", "period=24h&limit=100&after=4"]
+    );
+
+    let ran = hookgate(&kapso, &["deliveries"]);
+    assert_eq!(ran.out.lines().count(), 6, "{}", ran.out);
+    assert!(ran.out.contains("failed") && ran.out.contains("500") && !ran.out.contains("15551234567"), "{}", ran.out);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_filter_is_passed_on() {
+    let kapso = Kapso::start().await;
+    kapso.has_delivery(record("d1", "failed"));
+    let mut arguments =
+        vec!["deliveries", "--period", "7d", "--status", "failed", "--event", "whatsapp.message.received"];
+    arguments.extend(["--webhook-id", "w1", "--errors-only", "--limit", "50", "--json"]);
+    let ran = hookgate(&kapso, &arguments);
+    assert_eq!((ran.status, ran.lines().len()), (0, 1), "{}", ran.err);
+    assert_eq!(
+        kapso.asked()[0].query,
+        "period=7d&status=failed&event=whatsapp.message.received&webhook_id=w1&errors_only=true&limit=50"
+    );
+    assert_eq!(hookgate(&kapso, &["deliveries", "--limit", "101"]).status, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_log_stops_and_says_how_to_go_on_in_both_directions() {
+    let kapso = Kapso::start().await;
+    kapso.with_pages_of(2);
+    for number in 0..6 {
+        kapso.has_delivery(record(&format!("d{number}"), "delivered"));
+    }
+    let ran = hookgate(&kapso, &["deliveries", "--json", "--pages", "1"]);
+    assert_eq!(ran.lines().len(), 2);
+    assert!(ran.err.contains("go on with --after 2"), "{}", ran.err);
+    let ran = hookgate(&kapso, &["deliveries", "--json", "--after", "4"]);
+    assert_eq!((ran.lines().len(), &ran.lines()[0]["id"]), (2, &json!("d1")));
+    let ran = hookgate(&kapso, &["deliveries", "--json", "--before", "4"]);
+    assert_eq!(ran.lines().iter().map(|line| line["id"].clone()).collect::<Vec<_>>(), ["d3", "d2", "d5", "d4"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn following_shows_each_delivery_as_it_comes_and_changes() {
+    let kapso = Kapso::start().await;
+    kapso.has_delivery(record("d1", "delivered"));
+    kapso.has_delivery(record("d2", "pending"));
+    let mut child = Command::new(program())
+        .args(["deliveries", "--follow", "--interval", "1", "--json"])
+        .env_clear()
+        .envs([("KAPSO_API_URL", kapso.url().as_str()), ("KAPSO_API_KEY", KEY)])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next = async || {
+        let line = timeout(PATIENCE, lines.next_line()).await.expect("a line should have come").unwrap().unwrap();
+        let record: Value = serde_json::from_str(&line).unwrap();
+        (record["id"].as_str().unwrap().to_owned(), record["status"].as_str().unwrap().to_owned())
+    };
+    let said = |id: &str, status: &str| (id.to_owned(), status.to_owned());
+    assert_eq!(next().await, said("d1", "delivered"));
+    assert_eq!(next().await, said("d2", "pending"));
+    kapso.delivery_becomes("d2", record("d2", "failed"));
+    assert_eq!(next().await, said("d2", "failed"));
+    kapso.has_delivery(record("d3", "delivered"));
+    assert_eq!(next().await, said("d3", "delivered"));
+
+    let pid = child.id().unwrap().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let ended = timeout(Duration::from_secs(20), child.wait()).await.expect("it ends").unwrap();
+    assert_eq!(ended.code(), Some(0));
+}
