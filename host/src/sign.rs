@@ -3,6 +3,11 @@
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+/// The headers that carry a signature over the body, in lower case: Kapso's, its former name, and Meta's two.
+#[cfg(feature = "program")]
+pub(crate) const SIGNATURES: [&str; 4] =
+    ["x-webhook-signature", "x-kapso-signature", "x-hub-signature-256", "x-hub-signature"];
+
 /// The signature of a body, as Kapso puts it into `X-Webhook-Signature`: HMAC-SHA256 over the body's bytes, with the secret's
 /// bytes as the key, in 64 hexadecimal digits. For tests and tools; what is received is verified by
 /// [`Gate::verify`](crate::Gate::verify).

@@ -408,6 +408,7 @@ fn help_and_completions_are_there() {
         "parse",
         "route",
         "decide",
+        "replay",
         "sign",
         "check",
         "webhooks",

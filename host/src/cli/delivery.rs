@@ -1,14 +1,20 @@
 //! Deliveries as people keep them: JSON or raw HTTP, in files or on standard input.
 
 use std::fmt;
-use std::fs;
-use std::io::{self, IsTerminal, Read};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, IsTerminal, Read};
 use std::path::{Path, PathBuf};
+use std::vec;
 
 use anyhow::{Context, bail};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde_json::Value;
+use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde_json::de::IoRead;
+use serde_json::{StreamDeserializer, Value};
+use walkdir::{DirEntry, WalkDir};
 
 use super::http;
 use crate::types::{Head, Header, Request};
@@ -24,9 +30,15 @@ pub(super) struct Delivery {
     pub(super) path: Option<String>,
     pub(super) headers: Vec<(String, Vec<u8>)>,
     pub(super) body: Vec<u8>,
+    pub(super) recorded: Recorded,
 }
 
 impl Delivery {
+    /// Its path without the query.
+    pub(super) fn path_alone(&self) -> Option<&str> {
+        self.path.as_deref()?.split('?').next()
+    }
+
     /// Lends it as a request to `call`.
     pub(super) fn lend<R>(&self, call: impl FnOnce(&Request<'_>) -> R) -> R {
         let headers: Vec<_> = self.headers.iter().map(|(name, value)| Header { name, value }).collect();
@@ -35,87 +47,212 @@ impl Delivery {
     }
 }
 
-/// All deliveries of these files, in their order. `-` is standard input.
+/// All deliveries of these files, in their order. `-` is standard input, a folder all files in it.
 pub(super) fn read(files: &[PathBuf]) -> anyhow::Result<Vec<Delivery>> {
     let mut deliveries = Vec::new();
-    for file in files {
-        let (name, bytes) = contents(file)?;
-        let found = parse(&bytes).with_context(|| format!("{name}: {EXPECTED}"))?;
+    for file in expand(files)? {
+        let (name, input) = open(&file)?;
+        let found = Stream::new(&name, input)?.collect::<anyhow::Result<Vec<_>>>()?;
         let alone = found.len() == 1;
         if found.is_empty() {
             bail!("{name} holds no delivery: {EXPECTED}");
         }
-        deliveries.extend((1..).zip(found).map(|(number, delivery)| Delivery {
-            found: if alone { name.clone() } else { format!("{name}[{number}]") },
-            ..delivery
-        }));
+        deliveries.extend(
+            found
+                .into_iter()
+                .map(|delivery| Delivery { found: if alone { name.clone() } else { delivery.found }, ..delivery }),
+        );
     }
     Ok(deliveries)
 }
 
-/// The name for people, and the bytes, of a file or of standard input.
-pub(super) fn contents(file: &Path) -> anyhow::Result<(String, Vec<u8>)> {
+/// These files, with the files of each folder in the order of their names in its place. Hidden ones are left out.
+pub(super) fn expand(files: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let is_hidden = |entry: &DirEntry| entry.depth() > 0 && entry.file_name().as_encoded_bytes().starts_with(b".");
+    let mut expanded = Vec::new();
+    for file in files {
+        if !file.is_dir() {
+            expanded.push(file.clone());
+            continue;
+        }
+        let before = expanded.len();
+        for entry in WalkDir::new(file).sort_by_file_name().into_iter().filter_entry(|entry| !is_hidden(entry)) {
+            let entry = entry.with_context(|| format!("cannot read {}", file.display()))?;
+            if entry.file_type().is_file() {
+                expanded.push(entry.into_path());
+            }
+        }
+        if expanded.len() == before {
+            bail!("{} holds no files", file.display());
+        }
+    }
+    Ok(expanded)
+}
+
+/// The name for people, and what to read from, of a file or of standard input.
+pub(super) fn open(file: &Path) -> anyhow::Result<(String, Box<dyn Read + Send>)> {
     if file == Path::new("-") {
         if io::stdin().is_terminal() {
             eprintln!("reading standard input to its end");
         }
-        let mut bytes = Vec::new();
-        io::stdin().lock().read_to_end(&mut bytes).context("cannot read standard input")?;
-        return Ok(("standard input".into(), bytes));
+        return Ok(("standard input".into(), Box::new(io::stdin())));
     }
     let name = file.display().to_string();
-    let bytes = fs::read(file).with_context(|| format!("cannot read {name}"))?;
+    let file = File::open(file).with_context(|| format!("cannot read {name}"))?;
+    Ok((name, Box::new(file)))
+}
+
+/// The name for people, and the bytes, of a file or of standard input.
+pub(super) fn contents(file: &Path) -> anyhow::Result<(String, Vec<u8>)> {
+    let (name, mut input) = open(file)?;
+    let mut bytes = Vec::new();
+    input.read_to_end(&mut bytes).with_context(|| format!("cannot read {name}"))?;
     Ok((name, bytes))
 }
 
-fn parse(bytes: &[u8]) -> anyhow::Result<Vec<Delivery>> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    match bytes.trim_ascii_start().first() {
-        None => Ok(Vec::new()),
-        Some(b'{' | b'[') => json(bytes),
-        Some(_) => http::request(bytes.trim_ascii_start()).map(|delivery| vec![delivery]),
+/// The deliveries of one input, read as they are asked for: one JSON value or several, with or without line ends between
+/// them, where lists are taken apart; or one raw HTTP request.
+pub(super) struct Stream {
+    name: String,
+    number: usize,
+    values: Values,
+}
+
+enum Values {
+    Json { values: Box<StreamDeserializer<'static, IoRead<Input>, Value>>, list: vec::IntoIter<Value> },
+    Http(Option<Input>),
+}
+
+type Input = BufReader<Box<dyn Read + Send>>;
+
+impl Stream {
+    pub(super) fn new(name: &str, input: Box<dyn Read + Send>) -> anyhow::Result<Self> {
+        let unreadable = || format!("cannot read {name}");
+        let mut input = BufReader::new(input);
+        if input.fill_buf().with_context(unreadable)?.starts_with(b"\xef\xbb\xbf") {
+            input.consume(3);
+        }
+        let first = loop {
+            let bytes = input.fill_buf().with_context(unreadable)?;
+            let blank = bytes.len() - bytes.trim_ascii_start().len();
+            if blank < bytes.len() || bytes.is_empty() {
+                let first = bytes.get(blank).copied();
+                input.consume(blank);
+                break first;
+            }
+            input.consume(blank);
+        };
+        let values = match first {
+            None | Some(b'{' | b'[') => Values::Json {
+                values: Box::new(serde_json::Deserializer::from_reader(input).into_iter()),
+                list: Vec::new().into_iter(),
+            },
+            Some(_) => Values::Http(Some(input)),
+        };
+        Ok(Self { name: name.to_owned(), number: 0, values })
+    }
+
+    fn next_delivery(&mut self) -> Option<anyhow::Result<Delivery>> {
+        let (values, list) = match &mut self.values {
+            Values::Http(input) => return Some(raw(input.take()?)),
+            Values::Json { values, list } => (values, list),
+        };
+        loop {
+            if let Some(value) = list.next() {
+                return Some(written(value));
+            }
+            match values.next()? {
+                Ok(Value::Array(several)) => *list = several.into_iter(),
+                Ok(value) => return Some(written(value)),
+                // Whoever wrote it was killed, or has not finished.
+                Err(error) if error.is_eof() => {
+                    eprintln!("warning: {}: the last delivery is cut off, and left out", self.name);
+                    return None;
+                }
+                Err(error) => return Some(Err(error.into())),
+            }
+        }
     }
 }
 
-/// One value or several, with or without line ends between them; lists are taken apart.
-fn json(bytes: &[u8]) -> anyhow::Result<Vec<Delivery>> {
-    let mut deliveries = Vec::new();
-    for value in serde_json::Deserializer::from_slice(bytes).into_iter::<Value>() {
-        match value? {
-            Value::Array(list) => {
-                for value in list {
-                    deliveries.push(serde_json::from_value::<Written>(value)?.into());
-                }
-            }
-            value => deliveries.push(serde_json::from_value::<Written>(value)?.into()),
-        }
+impl Iterator for Stream {
+    type Item = anyhow::Result<Delivery>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let delivery = self.next_delivery()?;
+        self.number += 1;
+        let found = format!("{}[{}]", self.name, self.number);
+        let named = |delivery| Delivery { found, ..delivery };
+        Some(delivery.map(named).with_context(|| format!("{}: {EXPECTED}", self.name)))
     }
-    Ok(deliveries)
+}
+
+fn raw(mut input: Input) -> anyhow::Result<Delivery> {
+    let mut bytes = Vec::new();
+    input.read_to_end(&mut bytes)?;
+    http::request(&bytes)
+}
+
+fn written(value: Value) -> anyhow::Result<Delivery> {
+    serde_json::from_value::<Written>(value)?.try_into()
 }
 
 /// A delivery in JSON. Other fields are ignored.
 #[derive(Deserialize)]
 struct Written {
     headers: Headers,
-    body: String,
+    body: Option<String>,
+    /// The body in standard base64, where it is no text.
+    body_base64: Option<String>,
     #[serde(default = "post")]
     method: String,
     path: Option<String>,
+    #[serde(flatten)]
+    recorded: Recorded,
+}
+
+/// What `hookgate serve --record` says besides. Others may use the same names for something else.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(super) struct Recorded {
+    #[serde(default, deserialize_with = "if_it_is")]
+    pub(super) received_at: Option<Timestamp>,
+    #[serde(default, deserialize_with = "if_it_is")]
+    pub(super) source: Option<String>,
+    #[serde(default, deserialize_with = "if_it_is")]
+    pub(super) secret_name: Option<String>,
+    #[serde(default, deserialize_with = "if_it_is")]
+    pub(super) status: Option<u16>,
+    #[serde(default, deserialize_with = "if_it_is")]
+    pub(super) signatures_left_out: Option<Vec<String>>,
+}
+
+/// A value of this type, or none.
+fn if_it_is<'de, T: DeserializeOwned, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    Ok(serde_json::from_value(Value::deserialize(deserializer)?).ok())
 }
 
 fn post() -> String {
     "POST".into()
 }
 
-impl From<Written> for Delivery {
-    fn from(written: Written) -> Self {
-        Self {
+impl TryFrom<Written> for Delivery {
+    type Error = anyhow::Error;
+
+    fn try_from(written: Written) -> anyhow::Result<Self> {
+        let body = match (written.body, written.body_base64) {
+            (Some(text), None) => text.into_bytes(),
+            (None, Some(base64)) => STANDARD.decode(base64).context("its `body_base64` is not base64")?,
+            (Some(_), Some(_)) => bail!("it has both `body` and `body_base64`"),
+            (None, None) => bail!("missing field `body`"),
+        };
+        Ok(Self {
             found: String::new(),
             method: written.method,
             path: written.path,
             headers: written.headers.0,
-            body: written.body.into_bytes(),
-        }
+            body,
+            recorded: written.recorded,
+        })
     }
 }
 
@@ -124,9 +261,26 @@ struct Headers(Vec<(String, Vec<u8>)>);
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Values {
-    One(String),
-    Many(Vec<String>),
+enum HeaderValues {
+    One(HeaderValue),
+    Many(Vec<HeaderValue>),
+}
+
+/// Text, or `{"base64": "…"}` where it is none.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum HeaderValue {
+    Text(String),
+    Bytes { base64: String },
+}
+
+impl HeaderValue {
+    fn bytes<E: serde::de::Error>(self) -> Result<Vec<u8>, E> {
+        match self {
+            Self::Text(text) => Ok(text.into_bytes()),
+            Self::Bytes { base64 } => STANDARD.decode(base64).map_err(E::custom),
+        }
+    }
 }
 
 impl<'de> Deserialize<'de> for Headers {
@@ -142,12 +296,13 @@ impl<'de> Deserialize<'de> for Headers {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Headers, A::Error> {
                 let mut headers = Vec::new();
-                while let Some((name, values)) = map.next_entry::<String, Values>()? {
-                    match values {
-                        Values::One(value) => headers.push((name, value.into_bytes())),
-                        Values::Many(values) => {
-                            headers.extend(values.into_iter().map(|value| (name.clone(), value.into_bytes())));
-                        }
+                while let Some((name, values)) = map.next_entry::<String, HeaderValues>()? {
+                    let values = match values {
+                        HeaderValues::One(value) => vec![value],
+                        HeaderValues::Many(values) => values,
+                    };
+                    for value in values {
+                        headers.push((name.clone(), value.bytes()?));
                     }
                 }
                 Ok(Headers(headers))
@@ -161,6 +316,10 @@ impl<'de> Deserialize<'de> for Headers {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parse(bytes: &[u8]) -> anyhow::Result<Vec<Delivery>> {
+        Stream::new("test", Box::new(io::Cursor::new(bytes.to_vec())))?.collect()
+    }
 
     fn one(text: &str) -> Delivery {
         let mut found = parse(text.as_bytes()).unwrap();
@@ -191,8 +350,40 @@ mod tests {
 
     #[test]
     fn a_bare_body_is_refused() {
-        assert!(parse(br#"{"message": {}}"#).unwrap_err().to_string().contains("headers"));
+        assert!(format!("{:#}", parse(br#"{"message": {}}"#).unwrap_err()).contains("headers"));
         assert!(parse(br#"{"headers": {"A": 1}, "body": ""}"#).is_err());
         assert!(parse(br#"{"headers": {}, "body": {}}"#).is_err());
+    }
+
+    #[test]
+    fn what_is_no_text_is_read_from_base64() {
+        let delivery =
+            one(r#"{"headers": {"A": {"base64": "/w=="}, "B": ["x", {"base64": "AA=="}]}, "body_base64": "//4="}"#);
+        assert_eq!(delivery.body, b"\xff\xfe");
+        let values: Vec<_> = delivery.headers.iter().map(|(_, value)| value.as_slice()).collect();
+        assert_eq!(values, [&b"\xff"[..], b"x", b"\0"]);
+        for wrong in [r#""body": "", "body_base64": """#, r#""body_base64": "?""#, r#""other": 1"#] {
+            assert!(parse(format!(r#"{{"headers": {{}}, {wrong}}}"#).as_bytes()).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_last_line_that_is_cut_off_costs_nothing_else() {
+        let whole = r#"{"headers": {"A": "1"}, "body": "ü"}"#;
+        for cut in 1..whole.len() {
+            let mut text = format!("{whole}\n").into_bytes();
+            text.extend_from_slice(&whole.as_bytes()[..cut]);
+            assert_eq!(parse(&text).unwrap().len(), 1, "{cut}");
+        }
+        assert!(parse(format!("{whole}\n{{]\n{whole}").as_bytes()).is_err(), "in the middle it is an error");
+    }
+
+    #[test]
+    fn what_others_write_under_our_names_does_no_harm() {
+        let delivery = one(r#"{"headers": {}, "body": "", "source": {"a": 1}, "status": "fine", "received_at": 5}"#);
+        assert_eq!((delivery.recorded.source, delivery.recorded.status), (None, None));
+        let delivery = one(r#"{"headers": {}, "body": "", "status": 502, "received_at": "2026-11-24T20:00:00.5Z"}"#);
+        assert_eq!(delivery.recorded.status, Some(502));
+        assert_eq!(delivery.recorded.received_at.map(Timestamp::as_millisecond), Some(1_795_550_400_500));
     }
 }

@@ -10,7 +10,8 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::policy::{Document, Format, TRY_IT};
-use crate::{CompileError, Gate, Options, Plugin, Secrets};
+use crate::secrets::SecretError;
+use crate::{CompileError, Gate, LoadError, Options, Plugin, Secrets};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct GateArgs {
@@ -88,19 +89,9 @@ impl GateArgs {
     /// Loads the policy even if secrets are missing.
     pub(super) fn load_without_secrets(&self) -> anyhow::Result<Loaded> {
         let document = self.document()?;
-        let refused = |error| refused(&document, error);
-        let plugin = Plugin::new(&Options::default())?;
-        let names = plugin.secret_names(document.json()).map_err(refused)?;
-        let mut secrets: Secrets =
-            self.secrets.iter().map(|secret| (secret.name.as_str(), secret.value.as_str())).collect();
-        secrets.add_from_env(&names)?;
-        let missing: BTreeSet<_> = names.iter().filter(|name| !secrets.contains(name)).cloned().collect();
-        for name in &missing {
-            // Stands for the value in a gate that is not asked to verify.
-            secrets.insert(name, "missing");
-        }
-        let gate = plugin.compile(document.json(), &secrets).map_err(refused)?;
-        Ok(Loaded { gate, policy: serde_json::from_str(document.json())?, secrets: names, missing })
+        let secrets = self.secrets.iter().map(|secret| (secret.name.as_str(), secret.value.as_str())).collect();
+        let (gate, secrets, missing) = compile(document.json(), secrets).map_err(|error| error.explained(&document))?;
+        Ok(Loaded { gate, policy: serde_json::from_str(document.json())?, secrets, missing })
     }
 
     fn document(&self) -> anyhow::Result<Document> {
@@ -122,12 +113,40 @@ impl GateArgs {
     }
 }
 
-fn refused(document: &Document, error: CompileError) -> anyhow::Error {
-    match error {
-        CompileError::Policy(errors) => {
-            let lines: String = errors.iter().map(|error| format!("\n  {}", document.explain(error))).collect();
-            anyhow!("the policy is wrong:{lines}")
+/// Compiles a policy, in JSON, with these secrets and those of the environment. Also gives the names of all secrets that it
+/// needs, and of those that have no value: nothing can be verified unless there are none.
+pub(super) fn compile(policy: &str, mut secrets: Secrets) -> Result<(Gate, Vec<String>, BTreeSet<String>), Error> {
+    let plugin = Plugin::new(&Options::default())?;
+    let names = plugin.secret_names(policy)?;
+    secrets.add_from_env(&names)?;
+    let missing: BTreeSet<_> = names.iter().filter(|name| !secrets.contains(name)).cloned().collect();
+    for name in &missing {
+        // Stands for the value in a gate that is not asked to verify.
+        secrets.insert(name, "missing");
+    }
+    Ok((plugin.compile(policy, &secrets)?, names, missing))
+}
+
+/// Why there is no gate.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    #[error(transparent)]
+    Refused(#[from] CompileError),
+}
+
+impl Error {
+    /// Says where in a document an error is.
+    pub(super) fn explained(self, document: &Document) -> anyhow::Error {
+        match self {
+            Self::Refused(CompileError::Policy(errors)) => {
+                let lines: String = errors.iter().map(|error| format!("\n  {}", document.explain(error))).collect();
+                anyhow!("the policy is wrong:{lines}")
+            }
+            error => error.into(),
         }
-        CompileError::Call(error) => error.into(),
     }
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail};
 
-use super::delivery::Delivery;
+use super::delivery::{Delivery, Recorded};
 
 const MAX_HEADERS: usize = 256;
 
@@ -23,6 +23,7 @@ pub(super) fn request(bytes: &[u8]) -> anyhow::Result<Delivery> {
         path: Some(path.to_owned()),
         body: framed(&headers, body)?,
         headers,
+        recorded: Recorded::default(),
     })
 }
 

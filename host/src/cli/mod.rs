@@ -7,6 +7,7 @@ mod gate;
 mod http;
 mod kapso;
 mod message;
+mod replay;
 mod report;
 mod sign;
 mod text;
@@ -51,6 +52,7 @@ enum Command {
     /// Nothing is sent.
     #[command(after_help = explain::HELP)]
     Decide(explain::Args),
+    Replay(replay::Args),
     Sign(sign::Args),
     Check(check::Args),
     Webhooks(kapso::webhooks::Args),
@@ -76,10 +78,11 @@ Examples:
   hookgate decide got.json --policy hookgate.yaml --json
                                               what would become of it?
   hookgate sign body.json --secret K=whsec    its signature, and a curl line
+  hookgate replay http://127.0.0.1:8080 got   send again what serve --record kept
   hookgate webhooks list                      what is registered with Kapso?
   hookgate deliveries --follow                what does Kapso send, and how does it go?
 
-Exit status: 0 all is well, 1 a delivery is rejected or cannot be read, or
+Exit status: 0 all is well, 1 a delivery is rejected, cannot be read or fails, or
 Kapso refuses or fails, 2 wrong usage or policy.";
 
 /// What went wrong with the command itself, not with a delivery or on Kapso's side.
@@ -94,6 +97,7 @@ pub fn main() -> ExitCode {
         Command::Parse(args) => explain::run(explain::Verb::Parse, args),
         Command::Route(args) => explain::run(explain::Verb::Route, args),
         Command::Decide(args) => explain::run(explain::Verb::Decide, args),
+        Command::Replay(args) => replay::run(args),
         Command::Sign(args) => sign::run(args),
         Command::Check(args) => check::run(args),
         Command::Webhooks(args) => kapso::webhooks::run(args),

@@ -55,8 +55,9 @@ enum Scheme {
     Meta,
 }
 
+/// A secret on the command line, or the name of one in the environment.
 #[derive(Clone)]
-enum Secret {
+pub(super) enum Secret {
     Given(NamedSecret),
     Named(String),
 }
@@ -79,7 +80,8 @@ impl fmt::Debug for Secret {
 }
 
 impl Secret {
-    fn value(self) -> anyhow::Result<Zeroizing<String>> {
+    /// Its value.
+    pub(super) fn value(self) -> anyhow::Result<Zeroizing<String>> {
         let name = match self {
             Self::Given(secret) => return Ok(secret.value),
             Self::Named(name) => name,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::log::Format;
 use super::store::Choice;
-use super::{Config, Error, Limits, Policy, Tls};
+use super::{Config, Error, Limits, Policy, Recording, Tls};
 use crate::{Instances, LoadError, Options, Plugin};
 
 /// Takes deliveries over HTTP, verifies and routes them, and sends them on.
@@ -25,7 +25,8 @@ Examples:
   hookgate serve                                         try it: shows how to send a first delivery
   KAPSO_SECRET=whsec_1 hookgate serve -p hookgate.yaml   verify and route
   hookgate serve -p hookgate.yaml --listen 0.0.0.0:443 --tls-cert cert.pem --tls-key key.pem
-  hookgate serve -p hookgate.yaml --store redis://redis  several servers, one memory")]
+  hookgate serve -p hookgate.yaml --store redis://redis  several servers, one memory
+  hookgate serve -p hookgate.yaml --record got           keep deliveries, for hookgate replay")]
 pub struct Args {
     /// The policy, in JSON, TOML or YAML.
     #[arg(long, short, value_name = "FILE", env = "HOOKGATE_POLICY")]
@@ -55,6 +56,43 @@ pub struct Args {
     /// servers share.
     #[arg(long, value_name = "STORE", env = "HOOKGATE_STORE", default_value = "memory", hide_env_values = true)]
     pub store: Choice,
+
+    /// Keeps genuine deliveries in this folder, one JSON object a line, to be read by `hookgate verify` and its like and sent
+    /// again by `hookgate replay`. The folder is made if it is not there, and only you can read it.
+    ///
+    /// Headers that carry credentials (such as Authorization, Cookie, or one with "token" in its name) and those that proxies
+    /// add are left out, and so is the query. Recording slows no delivery: what cannot be written is counted.
+    #[arg(long, value_name = "DIR", env = "HOOKGATE_RECORD", help_heading = "Recording")]
+    pub record: Option<PathBuf>,
+
+    /// Bytes that all recorded deliveries together may have; before there would be more the oldest are removed.
+    #[arg(long, value_name = "BYTES", env = "HOOKGATE_RECORD_BYTES", default_value = "268435456", help_heading = "Recording",
+        value_parser = clap::value_parser!(u64).range(65_536..))]
+    pub record_bytes: u64,
+
+    /// Records deliveries that were refused as well, such as those with a wrong signature.
+    #[arg(long, env = "HOOKGATE_RECORD_FORGED", requires = "record", help_heading = "Recording")]
+    pub record_forged: bool,
+
+    /// Records no signatures: whoever reads the recording cannot send it to you again as genuine.
+    #[arg(long, env = "HOOKGATE_RECORD_WITHOUT_SIGNATURES", requires = "record", help_heading = "Recording")]
+    pub record_without_signatures: bool,
+
+    /// Records all headers, those that carry credentials included.
+    #[arg(
+        long,
+        env = "HOOKGATE_RECORD_ALL_HEADERS",
+        requires = "record",
+        conflicts_with = "redact",
+        help_heading = "Recording"
+    )]
+    pub record_all_headers: bool,
+
+    /// Records bodies without what people wrote and who they are: texts, names and addresses of media are blanked, phone
+    /// numbers and ids of messages replaced, the same ones by the same until the server is started anew. What rules ask for
+    /// stays, but for the text. Signatures, which no longer hold, and headers that are not Kapso's are left out.
+    #[arg(long, env = "HOOKGATE_REDACT", requires = "record", help_heading = "Recording")]
+    pub redact: bool,
 
     /// Whether the plugin's instances are reused.
     #[arg(long, value_enum, env = "HOOKGATE_INSTANCES", default_value_t)]
@@ -164,6 +202,14 @@ impl Args {
             ..Limits::default()
         };
         config.store = self.store.open().await?;
+        config.recording = self.record.clone().map(|folder| Recording {
+            bytes: self.record_bytes,
+            forged: self.record_forged,
+            signatures: !self.record_without_signatures,
+            all_headers: self.record_all_headers,
+            redact: self.redact,
+            ..Recording::new(folder)
+        });
         Ok(config)
     }
 }

@@ -118,7 +118,7 @@ pub(crate) fn headers(received: &Received, message: &MessageOut) -> Result<Heade
 }
 
 /// RFC 9110, section 7.6.1; `host` and `content-length` are the client's.
-fn strip_one_hop(headers: &mut HeaderMap) {
+pub(crate) fn strip_one_hop(headers: &mut HeaderMap) {
     let listed: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()

@@ -64,6 +64,28 @@ struct OperationLabels {
     operation: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RecordLabels {
+    result: &'static str,
+}
+
+/// What became of deliveries to keep.
+#[derive(Clone, Default)]
+pub(crate) struct Records {
+    counts: Family<RecordLabels, Counter>,
+    bytes: Gauge,
+}
+
+impl Records {
+    pub(crate) fn count(&self, result: &'static str) {
+        self.counts.get_or_create(&RecordLabels { result }).inc();
+    }
+
+    pub(crate) fn bytes(&self, bytes: u64) {
+        self.bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+}
+
 pub(crate) struct Metrics {
     registry: Registry,
     deliveries: Family<DeliveryLabels, Counter>,
@@ -81,6 +103,7 @@ pub(crate) struct Metrics {
     keys_in_flight: Gauge,
     keys_remembered: Gauge,
     store_failures: Family<OperationLabels, Counter>,
+    pub(crate) records: Records,
     reloads: Family<ReloadLabels, Counter>,
     failure_share: Family<SourceLabels, Gauge<f64, AtomicU64>>,
     would_pause: Family<SourceLabels, Gauge>,
@@ -118,6 +141,7 @@ impl Metrics {
             keys_in_flight: Gauge::default(),
             keys_remembered: Gauge::default(),
             store_failures: Family::default(),
+            records: Records::default(),
             reloads: Family::default(),
             failure_share: Family::default(),
             would_pause: Family::default(),
@@ -164,6 +188,8 @@ impl Metrics {
             "Operations that the store of event keys failed",
             self.store_failures.clone(),
         );
+        registry.register("records", "Deliveries to record by what became of them", self.records.counts.clone());
+        registry.register("record_bytes", "Bytes of recorded deliveries on disk", self.records.bytes.clone());
         registry.register("policy_reloads", "Times the policy was read again", self.reloads.clone());
         registry.register(
             "failure_share",

@@ -23,13 +23,14 @@ mod args;
 mod body;
 mod claims;
 mod deliver;
-mod forward;
+pub(crate) mod forward;
 mod listen;
 pub mod log;
 mod metrics;
 mod pause;
 mod receive;
 mod received;
+mod record;
 mod reload;
 mod report;
 mod run;
@@ -55,6 +56,7 @@ use tokio_util::sync::CancellationToken;
 use self::active::Active;
 use self::forward::Forwarder;
 use self::listen::Listener;
+use self::metrics::Metrics;
 use self::reload::Reloader;
 use self::report::Report;
 use self::state::State;
@@ -67,6 +69,7 @@ use crate::{CallError, Plugin};
 
 pub use self::active::Policy;
 pub use self::args::Args;
+pub use self::record::Recording;
 pub use self::run::run;
 pub use self::tls::Tls;
 
@@ -88,6 +91,8 @@ pub struct Config {
     pub limits: Limits,
     /// Where delivered events are remembered.
     pub store: Arc<dyn Store>,
+    /// Keeps deliveries, if there.
+    pub recording: Option<Recording>,
     show: Option<fn(&Report<'_>)>,
 }
 
@@ -104,6 +109,7 @@ impl Config {
             target_ca: None,
             limits: Limits::default(),
             store: Arc::new(MemoryStore::new()),
+            recording: None,
             show: None,
         }
     }
@@ -193,6 +199,14 @@ pub enum Error {
     /// The store of event keys cannot be opened.
     #[error("cannot open the store: {0}")]
     Store(#[from] StoreError),
+    /// Deliveries cannot be recorded there.
+    #[error("cannot record to {}: {message}", folder.display())]
+    Recording {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        message: String,
+    },
     /// Reading the policy again broke off.
     #[error("reading the policy broke off: {0}")]
     Reload(String),
@@ -216,12 +230,14 @@ impl Server {
     /// # Errors
     /// Whatever keeps it from serving: see [`enum@Error`].
     pub async fn start(config: Config) -> Result<Self, Error> {
-        let Config { plugin, policy, listen, admin, tls, target_ca, limits, store, show } = config;
+        let Config { plugin, policy, listen, admin, tls, target_ca, limits, store, recording, show } = config;
         let (active, plugin, policy) = load(plugin, policy).await?;
         let forwarder = Forwarder::new(tls::client(target_ca.as_ref())?);
         let (certificate, read) = tls.map(Certificate::read).transpose()?.unzip();
         store.configure(active.gate.settings().dedupe);
-        let state = Arc::new(State::new(active, forwarder, store, limits.clone(), show));
+        let metrics = Metrics::new();
+        let recorder = recording.map(|recording| recording.start(metrics.records.clone())).transpose()?;
+        let state = Arc::new(State::new(active, forwarder, store, metrics, recorder, limits.clone(), show));
 
         let socket = bind(listen).await?;
         let address = local(&socket, listen)?;
@@ -276,6 +292,9 @@ impl Server {
             let _ = (&mut self.deliveries).await;
             state.tasks.close();
             state.tasks.wait().await;
+            if let Some(recorder) = &state.recorder {
+                recorder.finish().await;
+            }
         };
         if timeout(state.limits.stop_time, finish).await.is_err() {
             tracing::warn!("deliveries were still under way at the end of the time for stopping");

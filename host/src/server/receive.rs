@@ -37,7 +37,7 @@ pub(crate) async fn receive(
     let received = Received::new(parts, peer);
     let active = state.active.load_full();
     let source = active.source(received.path()).map(str::to_owned);
-    Ok(Intake { state, active, source, started }.answer(received, body).await)
+    Ok(Intake { state, active, source, received, started }.answer(body).await)
 }
 
 /// A request under way. It keeps the policy that it met first until it is answered.
@@ -46,12 +46,13 @@ struct Intake {
     active: Arc<Active>,
     /// The source that the path belongs to.
     source: Option<String>,
+    received: Received,
     started: Instant,
 }
 
 impl Intake {
-    async fn answer(self, mut received: Received, body: Incoming) -> Answer {
-        let limit = match received.lend(|request| self.active.gate.admit(&request.head)) {
+    async fn answer(mut self, body: Incoming) -> Answer {
+        let limit = match self.received.lend(|request| self.active.gate.admit(&request.head)) {
             Ok(Admission::Read(limit)) => limit,
             Ok(Admission::NotOurs) => return self.not_ours(),
             Ok(Admission::Respond(refusal)) => return self.refuse(refusal),
@@ -61,7 +62,7 @@ impl Intake {
         let held = match read(body, limit, deadline, &self.state.room).await {
             Ok(held) => held,
             Err(Unread::TooLarge) => {
-                return match received.lend(|request| self.active.gate.too_large(&request.head)) {
+                return match self.received.lend(|request| self.active.gate.too_large(&request.head)) {
                     Ok(refusal) => self.refuse(refusal),
                     Err(error) => self.trouble(Trouble::Gate(error)),
                 };
@@ -74,13 +75,13 @@ impl Intake {
         let Ok(slot) = self.state.slots.clone().try_acquire_owned() else {
             return self.trouble(Trouble::Overloaded);
         };
-        received.body = held.bytes.clone();
+        self.received.body = held.bytes.clone();
         // From here on the sender may hang up: what was begun is finished, so that its keys are committed or released.
         let this = Arc::new(self);
         let work = this.state.tasks.spawn({
             let this = this.clone();
             async move {
-                let answer = this.carry_out(Arc::new(received)).await;
+                let answer = this.carry_out().await;
                 drop((held, slot));
                 answer
             }
@@ -88,30 +89,29 @@ impl Intake {
         work.await.unwrap_or_else(|_| this.trouble(Trouble::Panicked))
     }
 
-    async fn carry_out(&self, received: Arc<Received>) -> Answer {
-        let delivery = match self.decide(&received).await {
+    async fn carry_out(self: &Arc<Self>) -> Answer {
+        let delivery = match self.decide().await {
             Ok(Decision::Deliver(delivery)) => delivery,
             Ok(Decision::NotOurs) => return self.not_ours(),
             Ok(Decision::Respond(refusal)) => return self.refuse(refusal),
             Err(error) => return self.trouble(Trouble::Gate(error)),
         };
         let deadline = self.started + self.state.limits.answer_time;
-        let Sent { tries, answer } = deliver(&self.state, &self.active, &received, &delivery, deadline).await;
+        let Sent { tries, answer } = deliver(&self.state, &self.active, &self.received, &delivery, deadline).await;
         match answer {
             Ok(response) => self.close(respond(response), Story::Genuine { delivery: &delivery, tries: &tries }),
             Err(error) => self.trouble(Trouble::Gate(error)),
         }
     }
 
-    async fn decide(&self, received: &Arc<Received>) -> Result<Decision, CallError> {
-        let decide =
-            |active: &Active, received: &Received| received.lend(|request| active.gate.decide(request, unix_time()));
-        if received.body.len() < LARGE {
-            return decide(&self.active, received);
+    async fn decide(self: &Arc<Self>) -> Result<Decision, CallError> {
+        let decide = |this: &Self| this.received.lend(|request| this.active.gate.decide(request, unix_time()));
+        if self.received.body.len() < LARGE {
+            return decide(self);
         }
         let _turn = self.state.large_bodies.acquire().await;
-        let (active, received) = (self.active.clone(), received.clone());
-        let work = tokio::task::spawn_blocking(move || decide(&active, &received));
+        let this = self.clone();
+        let work = tokio::task::spawn_blocking(move || decide(&this));
         work.await.unwrap_or_else(|panic| Err(CallError::Trapped(panic.to_string())))
     }
 
@@ -134,6 +134,7 @@ impl Intake {
     /// Tells what became of the request, and gives the answer back.
     fn close(&self, answer: Answer, story: Story<'_>) -> Answer {
         self.state.tell(&Report {
+            received: &self.received,
             source: self.source.as_deref(),
             status: answer.status(),
             took: self.started.elapsed(),

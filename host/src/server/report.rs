@@ -5,10 +5,13 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::deliver::Try;
+use super::received::Received;
 use crate::CallError;
 use crate::types::{Deliver, Outcome, Rejection, Verdict};
 
 pub(crate) struct Report<'a> {
+    /// The request, without a body if none was read.
+    pub(crate) received: &'a Received,
     /// The source that the path belongs to.
     pub(crate) source: Option<&'a str>,
     pub(crate) status: StatusCode,

@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use super::active::Active;
 use super::forward::Forwarder;
 use super::metrics::Metrics;
+use super::record::Recorder;
 use super::report::Report;
 use super::store::{Store, StoreError};
 use super::{Limits, log};
@@ -20,6 +21,7 @@ pub(crate) struct State {
     pub(crate) forwarder: Forwarder,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) metrics: Metrics,
+    pub(crate) recorder: Option<Recorder>,
     pub(crate) limits: Limits,
     /// One for each byte of bodies that may be held.
     pub(crate) room: Arc<Semaphore>,
@@ -40,6 +42,8 @@ impl State {
         active: Active,
         forwarder: Forwarder,
         store: Arc<dyn Store>,
+        metrics: Metrics,
+        recorder: Option<Recorder>,
         limits: Limits,
         show: Option<fn(&Report<'_>)>,
     ) -> Self {
@@ -48,7 +52,8 @@ impl State {
             active: ArcSwap::from_pointee(active),
             forwarder,
             store,
-            metrics: Metrics::new(),
+            metrics,
+            recorder,
             room: semaphore(limits.bytes),
             slots: semaphore(limits.requests),
             large_bodies: Semaphore::new(threads),
@@ -65,6 +70,9 @@ impl State {
         match self.show {
             Some(show) => show(report),
             None => log::line(report),
+        }
+        if let Some(recorder) = &self.recorder {
+            recorder.keep(report);
         }
     }
 

@@ -1,0 +1,111 @@
+//! Which deliveries are sent: the gate says so, as it says which rule an event meets.
+
+use std::path::Path;
+
+use anyhow::{Context, anyhow};
+use serde_json::{Value, json};
+
+use crate::cli::delivery::Delivery;
+use crate::cli::gate;
+use crate::policy::{Document, Format, TRY_IT};
+use crate::types::PolicyError;
+use crate::{CompileError, Gate};
+
+const TARGET: &str = "replay";
+
+pub(super) struct Filter {
+    conditions: Option<Conditions>,
+    failed: bool,
+}
+
+/// A policy with one rule.
+struct Conditions {
+    gate: Gate,
+}
+
+impl Filter {
+    pub(super) fn new(
+        policy: Option<&Path>,
+        when: Option<&str>,
+        unless: Option<&str>,
+        failed: bool,
+    ) -> anyhow::Result<Self> {
+        let conditions = match (when, unless) {
+            (None, None) => None,
+            _ => Some(Conditions::new(policy, when, unless)?),
+        };
+        Ok(Self { conditions, failed })
+    }
+
+    pub(super) fn wants(&self, delivery: &Delivery) -> anyhow::Result<bool> {
+        if self.failed && delivery.recorded.status.is_none_or(|status| status == 200) {
+            return Ok(false);
+        }
+        match &self.conditions {
+            Some(conditions) => conditions.are_met(delivery),
+            None => Ok(true),
+        }
+    }
+}
+
+impl Conditions {
+    fn new(policy: Option<&Path>, when: Option<&str>, unless: Option<&str>) -> anyhow::Result<Self> {
+        let policy = match policy {
+            Some(file) => Document::read(file)?,
+            None => Document::parse(TRY_IT, Format::Json)?,
+        };
+        let policy: Value = serde_json::from_str(policy.json())?;
+        let mut rule = json!({"name": TARGET, "to": [TARGET]});
+        for (name, conditions) in [("when", when), ("unless", unless)] {
+            if let Some(conditions) = conditions {
+                // JSON is YAML.
+                let conditions =
+                    Document::parse(conditions, Format::Yaml).map_err(|error| anyhow!("--{name}:{error}"))?;
+                rule[name] = serde_json::from_str(conditions.json()).with_context(|| format!("--{name}"))?;
+            }
+        }
+        let document = json!({
+            "sources": policy.get("sources"),
+            "rules": [rule],
+            "otherwise": {"drop": true},
+            "targets": {TARGET: {"url": "http://replay.invalid/"}},
+        });
+        let (gate, ..) = gate::compile(&document.to_string(), crate::Secrets::new()).map_err(|error| match error {
+            gate::Error::Refused(CompileError::Policy(errors)) => {
+                anyhow!("{}", errors.iter().map(explain).collect::<Vec<_>>().join("\n"))
+            }
+            error => error.into(),
+        })?;
+        Ok(Self { gate })
+    }
+
+    /// Whether one event meets them. A body that cannot be read meets none.
+    fn are_met(&self, delivery: &Delivery) -> anyhow::Result<bool> {
+        delivery.lend(|request| {
+            let Ok(parsed) = self.gate.parse(request.head.headers, request.body)? else { return Ok(false) };
+            let sources = &self.gate.settings().sources;
+            let source = sources
+                .iter()
+                .find(|source| delivery.recorded.source.as_ref() == Some(&source.name))
+                .or_else(|| sources.iter().find(|source| delivery.path_alone() == Some(source.path.as_str())));
+            let source = source.map(|source| source.name.as_str());
+            for event in &parsed.delivery.events {
+                if !self.gate.route(event, source)?.targets.is_empty() {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        })
+    }
+}
+
+/// Says of an error in which option it is: `--when: /event: expected …`.
+fn explain(error: &PolicyError) -> String {
+    for name in ["when", "unless"] {
+        if let Some(within) = error.pointer.strip_prefix(&format!("/rules/0/{name}")) {
+            let error = PolicyError { pointer: within.to_owned(), message: error.message.clone() };
+            return format!("--{name}: {error}");
+        }
+    }
+    format!("the policy is wrong: {error}")
+}

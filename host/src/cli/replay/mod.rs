@@ -1,0 +1,312 @@
+//! `hookgate replay`.
+
+mod filter;
+mod pace;
+mod send;
+mod signing;
+mod summary;
+
+use std::io::{Read, Write};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{anyhow, bail};
+use futures_util::{Stream, StreamExt, pin_mut, stream};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use reqwest::Url;
+use tokio::signal::ctrl_c;
+use tokio::sync::mpsc::{Sender, channel};
+
+use self::filter::Filter;
+use self::pace::Pace;
+use self::send::{Ready, Sending};
+use self::signing::Signing;
+use self::summary::Summary;
+use super::delivery::{self, Delivery};
+use super::sign::Secret;
+use crate::client;
+
+/// Sends recorded deliveries again, to try a change on what really came, or to make up for what went wrong.
+///
+/// It reads what `hookgate serve --record DIR` keeps, and every other form that `hookgate verify` reads, as it goes: a
+/// recording may be larger than memory. Deliveries go out in their order, each when the one before was answered, and none is
+/// sent twice. A server that remembers what it delivered answers 200 to a repetition and sends nothing on.
+#[derive(Debug, clap::Args)]
+#[command(after_help = r#"Examples:
+  hookgate replay http://127.0.0.1:8080 got          the recording in the folder got, each to its own path
+  hookgate replay http://127.0.0.1:3000/hook got     all of it to one address
+  hookgate replay http://127.0.0.1:8080 got --failed --when '{"event": "whatsapp.message.*"}'
+                                                     the messages that were not answered 200
+  hookgate replay http://127.0.0.1:8080 got --secret NEW_SECRET --speed 60
+                                                     signed anew, an hour of it in a minute
+  zcat old.jsonl.gz | hookgate replay http://127.0.0.1:8080 - --dry-run
+                                                     what would be sent?
+
+Output of --json, one object: read, matched, sent, ok (answered 200), answers
+(how many of each status), unanswered (how many timed-out, unreachable), bytes,
+seconds, latency_ms (p50, p95, p99, max), interrupted, dry_run.
+
+Exit status: 0 all that was sent was answered 200, 1 something was not,
+2 wrong usage, policy or input."#)]
+pub(super) struct Args {
+    /// Where to send. An address without a path gets the path that each delivery was recorded with.
+    url: Url,
+
+    /// Files with deliveries, or folders of such; - is standard input.
+    #[arg(value_name = "FILE", default_value = "-")]
+    files: Vec<PathBuf>,
+
+    /// Puts the recorded path behind the address even if that has a path.
+    #[arg(long)]
+    with_path: bool,
+
+    /// Signs every body anew with this secret: NAME=VALUE, or the NAME of a variable (or of a NAME_FILE) that holds it. Left
+    /// out, signatures are sent as recorded.
+    #[arg(long, value_name = "NAME[=VALUE]", conflicts_with = "resign")]
+    secret: Option<Secret>,
+
+    /// Signs every body anew with the secret that the policy has for its source (and phone number), from the environment.
+    #[arg(long, requires = "policy")]
+    resign: bool,
+
+    /// The policy whose sources --when, --unless and --resign go by.
+    #[arg(long, short, value_name = "FILE", env = "HOOKGATE_POLICY")]
+    policy: Option<PathBuf>,
+
+    /// Sends only deliveries with an event that meets these conditions, written as in a rule of a policy, in JSON or YAML:
+    /// '{"event": "whatsapp.message.*", "phone_number_id": "123456789012345"}'.
+    #[arg(long, value_name = "CONDITIONS")]
+    when: Option<String>,
+
+    /// Leaves out events that meet these conditions. A delivery goes out whole if one event of it is left.
+    #[arg(long, value_name = "CONDITIONS")]
+    unless: Option<String>,
+
+    /// Sends only what was not answered 200 when it was recorded.
+    #[arg(long)]
+    failed: bool,
+
+    /// Leaves out the first of those that would be sent.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    skip: usize,
+
+    /// Sends so many and no more.
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+
+    /// Begins so many deliveries a second at the most.
+    #[arg(long, value_name = "PER SECOND", value_parser = positive, conflicts_with = "speed")]
+    rate: Option<f64>,
+
+    /// Keeps the times between deliveries as they were recorded, divided by this: 1 as it was, 60 an hour in a minute.
+    #[arg(long, value_name = "FACTOR", value_parser = positive)]
+    speed: Option<f64>,
+
+    /// Deliveries that may be under way at a time. With more than one their order is not kept.
+    #[arg(long, value_name = "N", default_value = "1")]
+    concurrency: NonZeroUsize,
+
+    /// Milliseconds to wait for an answer. Kapso gives up after 10,000.
+    #[arg(long, value_name = "MS", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    timeout_ms: u64,
+
+    /// A PEM file of authorities that the server's certificate is checked against besides the system's.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+
+    /// Says what would be sent, and sends nothing.
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Prints the summary as one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Deliveries that are read ahead.
+const AHEAD: usize = 16;
+
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(number) if f64::is_finite(number) && number > 0.0 => Ok(number),
+        _ => Err("expected a number above 0".to_owned()),
+    }
+}
+
+pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(args.run())
+}
+
+impl Args {
+    async fn run(self) -> anyhow::Result<ExitCode> {
+        if !matches!(self.url.scheme(), "http" | "https") {
+            bail!("{}: an address begins with http:// or https://", self.url);
+        }
+        let filter = Filter::new(self.policy.as_deref(), self.when.as_deref(), self.unless.as_deref(), self.failed)?;
+        let signing = match (&self.secret, &self.policy) {
+            (Some(secret), _) => Signing::with(secret.clone().value()?),
+            (None, Some(policy)) if self.resign => Signing::by_policy(policy)?,
+            _ => Signing::AsRecorded,
+        };
+        let client = client::builder(self.ca.as_ref())?.timeout(Duration::from_millis(self.timeout_ms)).build()?;
+        let base = self.with_path || self.url.path() == "/";
+        let sending = Sending { client, url: self.url.clone(), base, signing };
+        let files = delivery::expand(&self.files)?;
+        let bar = progress(&files);
+
+        let (queue, mut read) = channel(AHEAD);
+        let counts = Arc::new(Counts::default());
+        let reading =
+            Reading { files, filter, skip: self.skip, limit: self.limit, bar: bar.clone(), counts: counts.clone() };
+        // Not one of the runtime's threads: nobody waits for standard input when it is all over.
+        let reader = thread::spawn(move || reading.run(&queue));
+        let deliveries = stream::poll_fn(move |context| read.poll_recv(context));
+
+        let mut summary = Summary::new(self.dry_run);
+        let result = if self.dry_run {
+            show(deliveries, &sending, &mut summary, self.json).await
+        } else {
+            let pace = Pace::new(self.rate, self.speed);
+            send_all(deliveries, &sending, pace, self.concurrency.get(), &mut summary, &bar).await
+        };
+        bar.finish_and_clear();
+        summary.read(counts.read.load(Ordering::Relaxed), counts.chosen.load(Ordering::Relaxed));
+        summary.print(self.json)?;
+        result?;
+        if !summary.interrupted {
+            reader.join().map_err(|_| anyhow!("reading broke off"))?;
+        }
+        Ok(if summary.all_is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+/// Says of each delivery what would be sent.
+async fn show(
+    deliveries: impl Stream<Item = anyhow::Result<Delivery>>,
+    sending: &Sending,
+    summary: &mut Summary,
+    json: bool,
+) -> anyhow::Result<()> {
+    pin_mut!(deliveries);
+    while let Some(delivery) = deliveries.next().await {
+        let ready = sending.ready(delivery?)?;
+        summary.would_send(&ready);
+        if !json {
+            writeln!(anstream::stdout(), "{ready}")?;
+        }
+    }
+    Ok(())
+}
+
+async fn send_all(
+    deliveries: impl Stream<Item = anyhow::Result<Delivery>>,
+    sending: &Sending,
+    pace: Pace,
+    concurrency: usize,
+    summary: &mut Summary,
+    bar: &ProgressBar,
+) -> anyhow::Result<()> {
+    let paced = stream::unfold((Box::pin(deliveries), pace), |(mut deliveries, mut pace)| async move {
+        let delivery = deliveries.next().await?;
+        if let Ok(delivery) = &delivery {
+            pace.wait(delivery.recorded.received_at).await;
+        }
+        Some((delivery, (deliveries, pace)))
+    });
+    let stopped = AtomicBool::new(false);
+    let interrupted = async {
+        // Without signals nobody interrupts.
+        if ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        stopped.store(true, Ordering::Relaxed);
+    };
+    let ready = paced.map(|delivery| sending.ready(delivery?)).take_until(interrupted);
+    let answers = ready
+        .map(async |ready: anyhow::Result<Ready>| anyhow::Ok(sending.send(ready?).await))
+        .buffer_unordered(concurrency);
+    pin_mut!(answers);
+    while let Some(sent) = answers.next().await {
+        let sent = sent?;
+        if let Some(trouble) = summary.sent(&sent) {
+            bar.suspend(|| eprintln!("{trouble}"));
+        }
+        bar.set_message(summary.message());
+    }
+    summary.interrupted = stopped.load(Ordering::Relaxed);
+    Ok(())
+}
+
+/// Reads, chooses, and hands on.
+struct Reading {
+    files: Vec<PathBuf>,
+    filter: Filter,
+    skip: usize,
+    limit: Option<usize>,
+    bar: ProgressBar,
+    counts: Arc<Counts>,
+}
+
+#[derive(Default)]
+struct Counts {
+    read: AtomicUsize,
+    chosen: AtomicUsize,
+}
+
+impl Reading {
+    fn run(self, queue: &Sender<anyhow::Result<Delivery>>) {
+        let mut skipped = 0;
+        let mut deliveries = self.files.iter().flat_map(|file| self.deliveries(file));
+        while self.limit.is_none_or(|limit| self.counts.chosen.load(Ordering::Relaxed) < limit)
+            && let Some(delivery) = deliveries.next()
+        {
+            self.counts.read.fetch_add(1, Ordering::Relaxed);
+            let wanted = delivery.and_then(|delivery| Ok(self.filter.wants(&delivery)?.then_some(delivery)));
+            let Some(delivery) = wanted.transpose() else { continue };
+            if delivery.is_ok() && skipped < self.skip {
+                skipped += 1;
+                continue;
+            }
+            self.counts.chosen.fetch_add(usize::from(delivery.is_ok()), Ordering::Relaxed);
+            let failed = delivery.is_err();
+            if queue.blocking_send(delivery).is_err() || failed {
+                return;
+            }
+        }
+    }
+
+    fn deliveries(&self, file: &PathBuf) -> Box<dyn Iterator<Item = anyhow::Result<Delivery>>> {
+        let opened = delivery::open(file).and_then(|(name, input)| {
+            let input: Box<dyn Read + Send> = Box::new(self.bar.wrap_read(input));
+            delivery::Stream::new(&name, input)
+        });
+        match opened {
+            Ok(stream) => Box::new(stream),
+            Err(error) => Box::new(std::iter::once(Err(error))),
+        }
+    }
+}
+
+/// A bar on a terminal, by the bytes of the files where they are known; nothing elsewhere.
+fn progress(files: &[PathBuf]) -> ProgressBar {
+    let bytes: Option<u64> = files
+        .iter()
+        .map(|file| std::fs::metadata(file).ok().filter(std::fs::Metadata::is_file).map(|data| data.len()))
+        .sum();
+    let (bar, template) = match bytes {
+        Some(bytes) => {
+            (ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::stderr()), "{wide_bar} {msg} {eta}")
+        }
+        None => (ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()), "{spinner} {msg}"),
+    };
+    match ProgressStyle::with_template(template) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
