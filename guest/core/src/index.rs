@@ -4,7 +4,10 @@ use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use hashbrown::HashMap;
+use rustc_hash::FxBuildHasher;
+
+/// What is put in comes from the policy alone, so that nobody can choose names to make the hashing slow.
+type HashMap<K, V> = hashbrown::HashMap<K, V, FxBuildHasher>;
 
 /// A number for each of some names that stand elsewhere.
 pub(crate) type Index<'a> = HashMap<&'a str, usize>;

@@ -1,6 +1,8 @@
 //! Things by the number that the host knows them by. The host counts up, so new ones come last, and a sorted list does; a hash
 //! table would be several times larger than all that is done with it here.
 
+use alloc::vec::Vec;
+
 /// A map from numbers, in their order.
 pub(crate) struct ById<T>(Vec<(u32, T)>);
 

@@ -1,6 +1,7 @@
 //! What became of a message, as Envoy tells it. A local answer of Envoy's own looks much like a target's; they must not be
 //! mistaken for each other, since a target's answer settles a message for good and Envoy's never does.
 
+use alloc::string::String;
 use hookgate_core::Outcome;
 
 use crate::by_id::ById;

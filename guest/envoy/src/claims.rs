@@ -5,6 +5,9 @@
 //! has set it since; whoever lost begins anew. A bucket that is not there yet is set with a number that cannot match: Envoy
 //! takes it if the key is still absent, and reports a mismatch if another worker was first.
 
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
 use sha2::{Digest, Sha256};
 
 use crate::host::{self, Result};

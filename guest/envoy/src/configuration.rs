@@ -1,6 +1,6 @@
 //! The plugin's configuration as JSON text, however Envoy hands it over.
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
 
 use crate::protobuf;
 
@@ -12,7 +12,7 @@ use crate::protobuf;
 pub(crate) fn document(bytes: &[u8]) -> Option<Cow<'_, str>> {
     match protobuf::json(bytes) {
         Some(document) => Some(Cow::Owned(document)),
-        None => std::str::from_utf8(bytes).ok().map(Cow::Borrowed),
+        None => core::str::from_utf8(bytes).ok().map(Cow::Borrowed),
     }
 }
 

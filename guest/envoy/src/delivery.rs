@@ -5,8 +5,12 @@
 //! slowest and not as all together; a target's own messages go one after another, in the body's order. The target's response to the proxied request is
 //! held until every call has ended, since the sender may be told 200 only when everything was taken.
 
-use std::collections::VecDeque;
-use std::rc::Rc;
+use alloc::borrow::ToOwned;
+use alloc::collections::VecDeque;
+use alloc::format;
+use alloc::rc::Rc;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
 use hookgate_core::{Attempt, BodyOut, Deliver, Message, Outcome, Request, Response, Verdict};
 

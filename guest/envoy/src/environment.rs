@@ -1,5 +1,6 @@
 //! The VM's environment, where secrets come from: `vm_config.environment_variables` of the plugin's configuration.
 
+use alloc::vec::Vec;
 use hookgate_core::Secret;
 
 /// Variables as `NAME=value`, each with a NUL behind it.
@@ -12,7 +13,7 @@ impl Environment {
 
     /// Every variable as a secret: the gate takes those that its policy names. What is not UTF-8 is no secret.
     pub(crate) fn secrets(&self) -> Vec<Secret<'_>> {
-        let variables = self.0.split(|byte| *byte == 0).filter_map(|variable| std::str::from_utf8(variable).ok());
+        let variables = self.0.split(|byte| *byte == 0).filter_map(|variable| core::str::from_utf8(variable).ok());
         variables.filter_map(|variable| variable.split_once('=')).map(|(name, value)| Secret { name, value }).collect()
     }
 }

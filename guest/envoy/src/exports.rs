@@ -1,13 +1,12 @@
 //! What the host calls. Callbacks that the filter does not need are not here: each costs a request a crossing into the VM.
 #![allow(unsafe_code)] // Only to give functions the names that proxy-wasm prescribes.
 
-use std::cell::RefCell;
-
+use crate::global::global;
 use crate::host;
 use crate::plugin::Plugin;
 
-thread_local! {
-    static PLUGIN: RefCell<Plugin> = RefCell::new(Plugin::new());
+global! {
+    static PLUGIN: Plugin = Plugin::new();
 }
 
 /// What a callback tells the host to do with the stream.
@@ -38,9 +37,7 @@ fn act(ask: impl FnOnce(&mut Plugin) -> Action) -> u32 {
 extern "C" fn proxy_abi_version_0_2_1() {}
 
 #[unsafe(no_mangle)]
-extern "C" fn _initialize() {
-    std::panic::set_hook(Box::new(|panic| host::log(host::Level::Error, &format!("hookgate: {panic}"))));
-}
+extern "C" fn _initialize() {}
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {

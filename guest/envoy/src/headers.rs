@@ -1,5 +1,9 @@
 //! Header maps of the host: what the gate sees of them, and what goes on.
 
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use hookgate_core::{Head, Header, Message, Response};
 
 use crate::host::{self, Map, Result};
@@ -36,12 +40,12 @@ pub(crate) struct Received<'a> {
 
 impl<'a> Received<'a> {
     pub(crate) fn new(map: &'a Pairs) -> Self {
-        let pseudo = |name| map.get(name).and_then(|value| std::str::from_utf8(value).ok()).unwrap_or_default();
+        let pseudo = |name| map.get(name).and_then(|value| core::str::from_utf8(value).ok()).unwrap_or_default();
         // A name that is not ASCII is no header of HTTP's.
         let fields = map
             .iter()
             .filter(|(name, _)| !name.starts_with(b":"))
-            .filter_map(|(name, value)| Some(Header { name: std::str::from_utf8(name).ok()?, value }));
+            .filter_map(|(name, value)| Some(Header { name: core::str::from_utf8(name).ok()?, value }));
         Self { method: pseudo(":method"), path: pseudo(":path"), fields: fields.collect() }
     }
 
@@ -73,7 +77,7 @@ impl Address {
 pub(crate) fn remove_forged(at: Map, map: &Pairs) -> Result<bool> {
     let mut found = false;
     for (name, _) in map.iter().filter(|(name, _)| is_own(name)) {
-        if let Ok(name) = std::str::from_utf8(name) {
+        if let Ok(name) = core::str::from_utf8(name) {
             host::remove_header(at, name)?;
             found = true;
         }

@@ -1,10 +1,12 @@
 //! The host's functions as safe Rust: nothing here panics, whatever the host answers.
 #![allow(unsafe_code)] // Every call passes pointers to live values of the sizes it names, and reads only what it passed.
 
-use std::cell::RefCell;
-use std::fmt;
-use std::ptr::null_mut;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt;
+use core::ptr::null_mut;
 
+use crate::global::global;
 use crate::pairs::Pairs;
 use crate::sys;
 
@@ -36,7 +38,7 @@ impl fmt::Display for Fault {
     }
 }
 
-pub(crate) type Result<T> = std::result::Result<T, Fault>;
+pub(crate) type Result<T> = core::result::Result<T, Fault>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Level {
@@ -72,10 +74,10 @@ pub(crate) enum Metric {
     Histogram = 2,
 }
 
-thread_local! {
+global! {
     /// The one block that the host asked for and the filter has not yet taken. The host asks for one at the most in each
     /// call, so a block that was never taken is freed by the next.
-    static BLOCK: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static BLOCK: Vec<u8> = Vec::new();
 }
 
 /// Memory for the host to put an answer into; null when there is none.
@@ -97,7 +99,8 @@ fn take(call: &'static str, data: *mut u8, size: usize) -> Result<Vec<u8>> {
     if size == 0 {
         return Ok(Vec::new());
     }
-    let mut block = BLOCK.take();
+    let mut block =
+        BLOCK.with(|slot| slot.try_borrow_mut().map(|mut slot| core::mem::take(&mut *slot))).unwrap_or_default();
     if block.as_ptr().cast_mut() != data || block.len() < size {
         return Err(Fault::nonsense(call));
     }

@@ -3,6 +3,9 @@
 //! The filter translates and carries out; every decision about a webhook is [`hookgate_core`]'s. It holds a delivery's headers
 //! back, hands its body to the gate in the pieces it comes in, and lets it go on only with a verdict. No verdict means no, in
 //! every callback and after every failure of the host.
+//!
+//! Built for WebAssembly it leaves the standard library out, which would be a quarter of it.
+#![cfg_attr(target_family = "wasm", no_std)]
 #![deny(unsafe_code, missing_docs)]
 #![cfg_attr(
     not(test),
@@ -16,6 +19,8 @@
     )
 )]
 
+extern crate alloc;
+
 mod by_id;
 mod callout;
 mod claims;
@@ -23,12 +28,15 @@ mod configuration;
 mod delivery;
 mod environment;
 mod exports;
+mod global;
 mod headers;
 mod host;
 mod pairs;
 mod plugin;
 mod policy;
 mod protobuf;
+#[cfg(target_family = "wasm")]
+mod runtime;
 mod stats;
 mod stream;
 mod sys;

@@ -1,5 +1,7 @@
 //! Header maps in proxy-wasm's own form: a count, the sizes of all names and values, then these with a NUL behind each.
 
+use alloc::vec::Vec;
+
 /// A header map in that form, read in place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pairs(Vec<u8>);

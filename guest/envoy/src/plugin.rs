@@ -1,6 +1,10 @@
 //! The filter in one VM: plugin configurations (root contexts), requests (their children) and calls.
 
-use std::rc::Rc;
+use alloc::format;
+use alloc::rc::Rc;
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
 
 use crate::by_id::ById;
 use crate::callout::Calls;
@@ -31,7 +35,7 @@ struct Root {
 }
 
 impl Plugin {
-    pub(crate) fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { roots: ById::new(), streams: ById::new(), calls: ById::new(), time: 0 }
     }
 
@@ -148,7 +152,7 @@ impl Plugin {
 }
 
 /// The policy that the host has for the plugin being configured, and a clock that ticks.
-fn configured() -> std::result::Result<Policy, Vec<String>> {
+fn configured() -> core::result::Result<Policy, Vec<String>> {
     let asked = |answer: Result<Vec<u8>>| answer.map_err(|fault: Fault| vec![fault.to_string()]);
     let configuration = asked(host::buffer(Buffer::PluginConfiguration, 0, i32::MAX as usize))?;
     let environment = Environment::new(asked(host::environment())?);

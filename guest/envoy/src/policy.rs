@@ -1,5 +1,10 @@
 //! A policy in force: the gate, and what carrying its decisions out needs.
 
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
 use hookgate_core::Gate;
 
 use crate::claims::{Envoy, Table};

@@ -1,6 +1,8 @@
 //! `google.protobuf.Struct`, read just far enough to write it as the JSON that it means. A protobuf library would be a tenth of
 //! the filter.
 
+use alloc::borrow::ToOwned;
+use alloc::string::{String, ToString};
 use serde_json::Number;
 
 /// Structs within structs that are still read. No policy comes near.
@@ -85,8 +87,9 @@ fn value(bytes: &[u8], out: &mut String, depth: u32) -> Option<()> {
 
 /// A Struct has no integers: one that is whole is written as one, since the policy's numbers are counts.
 fn number(number: f64, out: &mut String) {
-    let written = if number.fract() == 0.0 && number.abs() <= EXACT {
-        (number as i64).to_string()
+    let whole = number as i64;
+    let written = if whole as f64 == number && number.abs() <= EXACT {
+        whole.to_string()
     } else {
         Number::from_f64(number).map_or_else(|| "null".to_owned(), |number| number.to_string())
     };
@@ -95,7 +98,7 @@ fn number(number: f64, out: &mut String) {
 
 fn text(bytes: &[u8], out: &mut String) -> Option<()> {
     out.push('"');
-    for letter in std::str::from_utf8(bytes).ok()?.chars() {
+    for letter in core::str::from_utf8(bytes).ok()?.chars() {
         match letter {
             '"' | '\\' => out.extend(['\\', letter]),
             '\0'..='\x1f' => {

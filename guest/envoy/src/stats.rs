@@ -1,6 +1,10 @@
 //! What Envoy's statistics show. Names are made of the policy's own names and of fixed words, so their number is bounded.
 
-use std::cell::RefCell;
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cell::RefCell;
 
 use crate::host::{self, Metric};
 

@@ -1,6 +1,9 @@
 //! One request, from its headers to the end of its answer.
 
-use std::rc::Rc;
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
 
 use hookgate_core::{Admission, Decision, Deliver, Intake, Refusal, Request};
 
@@ -107,7 +110,7 @@ impl Stream {
 
     /// `size` is that of all the body that has come so far.
     pub(crate) fn request_body(&mut self, id: u32, size: usize, end: bool, calls: &mut Calls) -> Action {
-        let action = match std::mem::replace(&mut self.state, State::Answered) {
+        let action = match core::mem::replace(&mut self.state, State::Answered) {
             State::Passing => {
                 self.state = State::Passing;
                 Ok(Action::Continue)
@@ -144,7 +147,7 @@ impl Stream {
 
     /// Trailers end a body that never said so.
     pub(crate) fn request_trailers(&mut self, id: u32, calls: &mut Calls) -> Action {
-        let action = match std::mem::replace(&mut self.state, State::Answered) {
+        let action = match core::mem::replace(&mut self.state, State::Answered) {
             State::Passing => {
                 self.state = State::Passing;
                 without_forged_trailers().map(|_| Action::Continue)
@@ -234,7 +237,7 @@ impl Stream {
                 (host::replace_buffer(Buffer::ResponseBody, b""), Action::Pause)
             }
             State::Replacing { remainder, .. } => {
-                let body = std::mem::take(&mut remainder.0);
+                let body = core::mem::take(&mut remainder.0);
                 (host::replace_buffer(Buffer::ResponseBody, &body), Action::Continue)
             }
             State::Broken => return Action::Pause,
@@ -308,7 +311,7 @@ impl Stream {
     }
 
     fn forget(&mut self, now: u64) -> Result<()> {
-        if let State::Delivering(delivery) = std::mem::replace(&mut self.state, State::Answered) {
+        if let State::Delivering(delivery) = core::mem::replace(&mut self.state, State::Answered) {
             delivery.settle(now);
         }
         Ok(())
@@ -324,7 +327,7 @@ impl Stream {
     }
 
     fn answer(&mut self, now: u64) -> Result<()> {
-        let State::Delivering(delivery) = std::mem::replace(&mut self.state, State::Answered) else { return Ok(()) };
+        let State::Delivering(delivery) = core::mem::replace(&mut self.state, State::Answered) else { return Ok(()) };
         let response = delivery.settle(now);
         if let Some(remainder) = delivery.answer(response)? {
             self.state = State::Replacing { remainder, deadline: delivery.deadline() };

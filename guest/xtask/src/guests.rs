@@ -64,7 +64,7 @@ impl Guest {
     fn encode(&self, module: &Path) -> anyhow::Result<Vec<u8>> {
         let module = fs::read(module)?;
         match self.form {
-            Form::Component => ComponentEncoder::default().validate(true).module(&module)?.encode(),
+            Form::Component => ComponentEncoder::default().validate(true).debug_names(false).module(&module)?.encode(),
             Form::Module => Ok(module),
         }
     }

@@ -222,7 +222,7 @@ impl<'d> Context<'d> {
     /// An object's members. A name that is there twice is wrong: one of the two would be lost in silence.
     pub(super) fn members<'j>(&mut self, json: &'j Json, at: &At<'_>) -> Option<&'j [(String, Json)]> {
         let Json::Object(members) = json else { return self.expected("an object", json, at) };
-        let mut names = Index::with_capacity(members.len());
+        let mut names = Index::with_capacity_and_hasher(members.len(), Default::default());
         for (index, (name, _)) in members.iter().enumerate() {
             if names.insert(name.as_str(), index).is_some() {
                 self.note(&At::Member(at, name), &"the name is there more than once");

@@ -199,7 +199,7 @@ pub(crate) struct Targets(pub(crate) Vec<usize>);
 impl Read for Targets {
     fn read(json: &Json, at: &At<'_>, context: &mut Context<'_>) -> Option<Self> {
         let targets = NonEmpty::<TargetRef>::read(json, at, context);
-        let mut named = Index::new();
+        let mut named = Index::default();
         for (index, name) in json.items().iter().map(Json::as_str).enumerate() {
             if name.is_some_and(|name| named.insert(name, index).is_some()) {
                 context.note(&At::Index(at, index), &"the target is named more than once");
