@@ -21,6 +21,8 @@ pub const KEY: &str = "kapso_test_key_5d41402abc4b";
 /// What becomes of a request instead of its answer.
 #[derive(Clone, Debug)]
 pub enum Fault {
+    /// None: the request is answered.
+    Pass,
     /// This status with this body.
     Status(u16, String),
     /// This status with `Retry-After`.

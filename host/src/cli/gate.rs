@@ -89,9 +89,21 @@ impl GateArgs {
     /// Loads the policy even if secrets are missing.
     pub(super) fn load_without_secrets(&self) -> anyhow::Result<Loaded> {
         let document = self.document()?;
-        let secrets = self.secrets.iter().map(|secret| (secret.name.as_str(), secret.value.as_str())).collect();
-        let (gate, secrets, missing) = compile(document.json(), secrets).map_err(|error| error.explained(&document))?;
+        let (gate, secrets, missing) =
+            compile(document.json(), self.given()).map_err(|error| error.explained(&document))?;
         Ok(Loaded { gate, policy: serde_json::from_str(document.json())?, secrets, missing })
+    }
+
+    /// The values of these secrets, those that have one.
+    pub(super) fn values(&self, names: &[String]) -> anyhow::Result<Secrets> {
+        let mut secrets = self.given();
+        secrets.add_from_env(names)?;
+        Ok(secrets)
+    }
+
+    /// The secrets of the command line.
+    fn given(&self) -> Secrets {
+        self.secrets.iter().map(|secret| (secret.name.as_str(), secret.value.as_str())).collect()
     }
 
     fn document(&self) -> anyhow::Result<Document> {

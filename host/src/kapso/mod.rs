@@ -31,6 +31,7 @@ mod error;
 mod key;
 mod retry;
 mod setup_link;
+pub(crate) mod sync;
 mod webhook;
 
 pub use client::{Api, Client, Options};

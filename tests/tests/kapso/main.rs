@@ -2,6 +2,7 @@
 
 mod deliveries;
 mod setup_links;
+mod sync;
 mod trouble;
 mod webhooks;
 

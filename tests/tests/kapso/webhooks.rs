@@ -53,21 +53,25 @@ async fn the_documentations_webhook_of_a_number_is_created() {
     assert!(!ran.out.contains(SECRET) && !ran.err.contains(SECRET), "a secret that was given is not repeated");
 }
 
-/// "Create project webhook", with an event that the catalogue has; the example's second one Kapso itself refuses.
+/// "Create project webhook". The example's second event is in no catalogue, and Kapso refuses it.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_documentations_webhook_of_a_project_is_created() {
     let kapso = Kapso::start().await;
-    let arguments = ["webhooks", "create", "--url", URL, "--secret", "SECRET", "--event", "whatsapp.config.created"];
-    let ran = with(&kapso, &arguments, &[("SECRET", SECRET)]);
+    let mut create =
+        vec!["webhooks", "create", "--url", URL, "--secret", "SECRET", "--event", "whatsapp.config.created"];
+    let ran = with(&kapso, &create, &[("SECRET", SECRET)]);
     assert_eq!((ran.status, ran.out.as_str()), (0, ""), "{}", ran.err);
-    let [asked] = kapso.asked().try_into().unwrap();
+    create.extend(["--event", "whatsapp.config.deleted", "--unknown-events"]);
+    let ran = with(&kapso, &create, &[("SECRET", SECRET)]);
+    assert!(ran.status == 1 && ran.err.contains(r#"unsupported events: "whatsapp.config.deleted""#), "{}", ran.err);
+    let [_, asked] = kapso.asked().try_into().unwrap();
     assert_eq!(asked.line(), "POST /platform/v1/whatsapp/webhooks");
     assert_eq!(
         asked.body,
         json!({"whatsapp_webhook": {
             "url": "https://api.acme.com/webhooks/whatsapp",
             "secret_key": "wh_sec_3kfj9dmfkg8s2",
-            "events": ["whatsapp.config.created"],
+            "events": ["whatsapp.config.created", "whatsapp.config.deleted"],
         }})
     );
 }

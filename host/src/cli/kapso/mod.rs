@@ -2,6 +2,7 @@
 
 pub(super) mod deliveries;
 pub(super) mod setup_links;
+mod sync;
 pub(super) mod webhooks;
 
 use std::io::{self, IsTerminal, Write};

@@ -47,6 +47,7 @@ enum Command {
     Delete(Delete),
     Test(Test),
     Resume(Resume),
+    Sync(Box<super::sync::Args>),
     Events(Events),
 }
 
@@ -325,6 +326,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Delete(args) => block_on(delete(args)),
         Command::Test(args) => block_on(test(args)),
         Command::Resume(args) => block_on(resume(args)),
+        Command::Sync(args) => super::sync::run(*args),
         Command::Events(args) => events(&args),
     }
 }

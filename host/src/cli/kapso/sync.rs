@@ -1,0 +1,312 @@
+//! `hookgate webhooks sync`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::str::FromStr;
+
+use anstyle::{AnsiColor, Style};
+use anyhow::bail;
+use reqwest::Url;
+use serde_json::{Map, Value, json};
+
+use super::super::gate::GateArgs;
+use super::{ApiArgs, YesArgs, block_on, note, print_json, refuse};
+use crate::kapso::sync::{Action, Change, Choices, Expected, Plan, Wanted};
+use crate::kapso::{Api, Names, Scope, Settings, Webhook};
+use crate::server::log::clean_to;
+
+const GOOD: Style = AnsiColor::Green.on_default().bold();
+const CHANGED: Style = AnsiColor::Yellow.on_default().bold();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const NAME: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+
+/// Registers with Kapso what a policy needs: compares, shows the difference, and mends it after a yes.
+///
+/// Each source of the policy is one address: --url with the source's path. It needs a webhook for each phone number that it is for,
+/// and one for the project if it gets the project's events. Webhooks are known by their address, and by whose they are.
+///
+/// The policy says: which kind (scheme "meta": kind meta), which events (those that rules name, by themselves or by what they ask
+/// of messages), which secret (the first of "secrets", or of the number's in "secrets_by_phone_number"; its value is compared, and
+/// never shown), and, where it names them, which numbers. What is registered at a source's address tells its numbers too. What is
+/// still open is asked for by name.
+///
+/// What is registered and paused is resumed. What the policy knows nothing of stays, unless --prune is given; other addresses are
+/// never touched.
+#[derive(Debug, clap::Args)]
+#[command(after_help = HELP)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    gate: GateArgs,
+
+    /// The public address of the gate, without the sources' paths: https://HOST, or with the path that a proxy takes away.
+    #[arg(long, value_name = "URL")]
+    url: String,
+
+    /// Only this source. May be repeated.
+    #[arg(long = "source", value_name = "SOURCE")]
+    sources: Vec<String>,
+
+    /// A phone number that a source is for, by the id that Meta gave it. May be repeated.
+    #[arg(long = "number", value_name = "SOURCE=ID[,ID]")]
+    numbers: Vec<Of>,
+
+    /// The source that gets the project's events: connections, enforcement, workflows, agents.
+    #[arg(long = "project", value_name = "SOURCE")]
+    projects: Vec<String>,
+
+    /// An event that a source gets besides those that rules name. May be repeated.
+    #[arg(long = "event", value_name = "SOURCE=NAME[,NAME]")]
+    events: Vec<Of>,
+
+    /// Deletes what is registered behind --url and belongs to no source.
+    #[arg(long)]
+    prune: bool,
+
+    /// Shows the difference and does nothing. Exit status 1 if there is one.
+    #[arg(long, conflicts_with = "yes")]
+    dry_run: bool,
+
+    /// Prints the plan as one JSON object a line.
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    yes: YesArgs,
+
+    #[command(flatten)]
+    api: ApiArgs,
+}
+
+const HELP: &str = "\
+Examples:
+  hookgate webhooks sync -p hookgate.yaml --url https://hooks.example.com \\
+    --number whatsapp=123456789012345 --project whatsapp --dry-run
+  hookgate webhooks sync -p hookgate.yaml --url https://hooks.example.com --yes
+
+The API key comes from KAPSO_API_KEY, or the file that KAPSO_API_KEY_FILE names;
+secrets come from the environment, as for `hookgate serve`.
+
+Exit status: 0 everything is as the policy needs it, now or before; 1 it is not,
+because it was not confirmed, or Kapso refused it, failed or could not be reached;
+2 wrong usage or policy, or something is left open.";
+
+/// `SOURCE=VALUE,VALUE`.
+#[derive(Clone, Debug)]
+struct Of(String, Vec<String>);
+
+impl FromStr for Of {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const EXPECTED: &str = "expected SOURCE=VALUE, or SOURCE=VALUE,VALUE";
+        let (source, values) = text.split_once('=').ok_or(EXPECTED)?;
+        let values: Vec<_> = values.split(',').map(|value| value.trim().to_owned()).collect();
+        let complete = !source.is_empty() && values.iter().all(|value| !value.is_empty());
+        if complete { Ok(Self(source.into(), values)) } else { Err(EXPECTED) }
+    }
+}
+
+pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let loaded = args.gate.load_without_secrets()?;
+    let base = args.base()?;
+    let secrets = args.gate.values(&loaded.secrets)?;
+    block_on(async {
+        let client = args.api.client(Api::Platform)?;
+        let registered = client.webhooks(&Scope::Project).await?;
+        let wanted = Wanted::of(&loaded.policy, &base, &args.choices(), &registered)?;
+        refuse(&wanted.problems)?;
+        let plan = Plan::of(wanted, registered, &base, &secrets, args.prune);
+        for expected in plan.actions.iter().filter_map(Action::expected) {
+            refuse(&problems(expected))?;
+        }
+        if args.json {
+            plan.actions.iter().try_for_each(print_line)?
+        } else {
+            print_plan(&plan, &base)?
+        }
+        if !plan.missing.is_empty() {
+            let missing = plan.missing.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+            if !args.dry_run {
+                bail!("no value for {missing}: set the variable, or NAME_FILE to a file that holds it");
+            }
+            note(format_args!("not compared, because there is no value for it here: {missing}"));
+        }
+        if plan.is_done() {
+            note("everything is registered as the policy needs it");
+            return Ok(ExitCode::SUCCESS);
+        }
+        if args.dry_run || !args.yes.confirm("Do this?")? {
+            return Ok(ExitCode::FAILURE);
+        }
+        plan.carry_out(&client, &secrets, |action, id| note(format_args!("{} {id}", done(action)))).await?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Of events alone: the rest is the policy's or the gate's.
+fn problems(expected: &Expected) -> Vec<String> {
+    let settings = Settings {
+        url: Some(expected.url.clone()),
+        events: Some(expected.events.iter().cloned().collect()),
+        ..Settings::default()
+    };
+    let problems = settings.problems_of_change(&expected.scope, expected.kind.name(), Names::Known);
+    problems.into_iter().map(|problem| format!("{}: {problem}", expected.source)).collect()
+}
+
+impl Args {
+    fn base(&self) -> anyhow::Result<Url> {
+        match Url::parse(&self.url) {
+            Ok(url)
+                if url.scheme() == "https" && url.has_host() && url.query().is_none() && url.fragment().is_none() =>
+            {
+                Ok(url)
+            }
+            _ => bail!(
+                "--url {:?} is no public address: https://HOST, with a path at the most",
+                clean_to(&self.url, 200)
+            ),
+        }
+    }
+
+    fn choices(&self) -> Choices {
+        let by_source = |given: &[Of]| {
+            let mut all: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+            for Of(source, values) in given {
+                all.entry(source.clone()).or_default().extend(values.iter().cloned());
+            }
+            all
+        };
+        Choices {
+            sources: self.sources.iter().cloned().collect(),
+            numbers: by_source(&self.numbers),
+            projects: self.projects.iter().cloned().collect(),
+            events: by_source(&self.events),
+        }
+    }
+}
+
+fn done(action: &Action) -> &'static str {
+    match action {
+        Action::Create(_) => "created",
+        Action::Change(..) => "changed",
+        Action::Delete(..) => "deleted",
+        Action::Keep(..) | Action::Leave(..) => "left",
+    }
+}
+
+fn print_plan(plan: &Plan, base: &Url) -> io::Result<()> {
+    let mut out = anstream::stdout().lock();
+    let mut source = None;
+    for action in &plan.actions {
+        let of = action.expected().map(|expected| expected.source.as_str());
+        if source != Some(of) {
+            match action.expected() {
+                Some(Expected { source, url, .. }) => {
+                    writeln!(out, "source {NAME}{}{NAME:#} at {url}", clean_to(source, 128))?
+                }
+                None => writeln!(out, "others behind {base}")?,
+            }
+            source = Some(of);
+        }
+        match action {
+            Action::Create(expected) => {
+                let events: Vec<_> = expected.events.iter().map(|event| clean_to(event, 128)).collect();
+                let secret = expected.secrets.first().map_or("", String::as_str);
+                let what = if events.is_empty() { "all that Meta sends".into() } else { events.join(", ") };
+                let whose = expected.scope.shown();
+                writeln!(out, "  {GOOD}+ create{GOOD:#} for the {whose}: {what}; signed with {secret}")?;
+            }
+            Action::Change(webhook, expected, change) => {
+                let changes = changes(webhook, change);
+                writeln!(
+                    out,
+                    "  {CHANGED}~ change{CHANGED:#} {} for the {}: {changes}",
+                    shown(webhook),
+                    expected.scope.shown()
+                )?;
+            }
+            Action::Keep(webhook, expected) => {
+                writeln!(out, "  {DIM}= right{DIM:#}  {} for the {}", shown(webhook), expected.scope.shown())?;
+            }
+            Action::Delete(webhook, why) => writeln!(out, "  {BAD}- delete{BAD:#} {}: {why}", with_url(webhook))?,
+            Action::Leave(webhook, why) => {
+                writeln!(out, "  {DIM}? leave{DIM:#}  {}: {why}; --prune deletes it", with_url(webhook))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn shown(webhook: &Webhook) -> String {
+    clean_to(webhook.id(), 64)
+}
+
+fn with_url(webhook: &Webhook) -> String {
+    format!("{} at {} for the {}", shown(webhook), clean_to(webhook.url(), 300), clean_to(&webhook.scope().shown(), 64))
+}
+
+fn changes(webhook: &Webhook, change: &Change) -> String {
+    let added = change.add.iter().map(|event| format!("+ {event}"));
+    let removed = change.remove.iter().map(|event| format!("- {}", clean_to(event, 128)));
+    let secret = change.secret.iter().map(|name| {
+        let before = if webhook.secret_key().is_some() { "another secret" } else { "no secret" };
+        format!("sign with {name} (it has {before})")
+    });
+    let resume = change.resume.then(|| "resume".to_owned());
+    added.chain(removed).chain(secret).chain(resume).collect::<Vec<_>>().join(", ")
+}
+
+fn print_line(action: &Action) -> anyhow::Result<()> {
+    let scope = |scope: &Scope| match scope {
+        Scope::Project => Value::Null,
+        Scope::Number(id) => json!(id),
+    };
+    let of = |name: &str, expected: &Expected| {
+        json!({
+            "action": name,
+            "source": expected.source,
+            "url": expected.url,
+            "phone_number_id": scope(&expected.scope),
+            "kind": expected.kind.name(),
+        })
+    };
+    let other = |name: &str, webhook: &Webhook, why: &str| {
+        json!({
+            "action": name,
+            "url": webhook.url(),
+            "phone_number_id": scope(&webhook.scope()),
+            "kind": webhook.kind(),
+            "webhook_id": webhook.id(),
+            "why": why,
+        })
+    };
+    let (line, more) = match action {
+        Action::Create(expected) => {
+            (of("create", expected), json!({"add_events": expected.events, "secret": expected.secrets.first()}))
+        }
+        Action::Change(webhook, expected, change) => {
+            let Change { add, remove, secret, resume } = change;
+            let more = json!({
+                "webhook_id": webhook.id(),
+                "add_events": add,
+                "remove_events": remove,
+                "secret": secret,
+                "resume": resume,
+            });
+            (of("change", expected), more)
+        }
+        Action::Keep(webhook, expected) => (of("keep", expected), json!({"webhook_id": webhook.id()})),
+        Action::Delete(webhook, why) => (other("delete", webhook, why), json!({})),
+        Action::Leave(webhook, why) => (other("leave", webhook, why), json!({})),
+    };
+    let mut fields = Map::new();
+    for value in [line, more] {
+        if let Value::Object(value) = value {
+            fields.extend(value);
+        }
+    }
+    print_json(&fields)
+}
