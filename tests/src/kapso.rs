@@ -4,7 +4,6 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -487,6 +486,3 @@ fn problem(fields: &Map<String, Value>, new: bool) -> Option<String> {
     }
     None
 }
-
-/// A moment in which something should have happened in another process.
-pub const PATIENCE: Duration = Duration::from_secs(20);

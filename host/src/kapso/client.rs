@@ -138,10 +138,12 @@ impl Client {
     /// The URL is none that a key may be sent to, or the file of authorities cannot be used.
     pub fn new(key: ApiKey, options: &Options) -> Result<Self, ConfigError> {
         let base = base(options.url.as_deref().unwrap_or(options.api.url()), options.api)?;
-        let http = crate::client::builder(options.extra_ca.as_ref())?
-            .timeout(options.timeout)
-            .build()
-            .map_err(|error| ConfigError::Http(causes(&error)))?;
+        let mut http = crate::client::builder(options.extra_ca.as_ref())?.timeout(options.timeout);
+        if base.scheme() == "http" {
+            // What is on this machine stays on it.
+            http = http.no_proxy();
+        }
+        let http = http.build().map_err(|error| ConfigError::Http(causes(&error)))?;
         Ok(Self { http, base, key, api: options.api, timeout: options.timeout, waiting: options.waiting })
     }
 

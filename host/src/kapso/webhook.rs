@@ -146,8 +146,8 @@ pub struct Buffer {
 }
 
 /// What a webhook is to be. At creation `url` and `secret_key` are needed, and `events` unless it forwards Meta's; in a change,
-/// what is none stays as it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// what is none stays as it is. `Debug` shows no secret.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Settings {
     /// Where deliveries go: HTTPS.
     pub url: Option<String>,
@@ -167,6 +167,12 @@ pub struct Settings {
     pub inactivity_minutes: Option<u32>,
     /// The shape of bodies.
     pub payload_version: Option<PayloadVersion>,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Settings").field(&Webhook::new(self.fields()).without_secrets()).finish()
+    }
 }
 
 impl Settings {
@@ -504,7 +510,8 @@ mod tests {
             unreachable!()
         };
         let webhook = Webhook::new(fields);
-        let shown = format!("{webhook:?} {:?} {:?}", webhook.secret_key(), right());
+        let headers = Some(BTreeMap::from([("X-Token".to_owned(), "t0ken".to_owned())]));
+        let shown = format!("{webhook:?} {:?} {:?}", webhook.secret_key(), Settings { headers, ..right() });
         assert!(!shown.contains("s3cret") && !shown.contains("t0ken"), "{shown}");
         assert_eq!(webhook.without_secrets()["headers"], json!({"X-Token": HIDDEN}));
         assert_eq!(webhook.fields()["secret_key"], "s3cret");

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use hookgate_tests::kapso::{KEY, Kapso, PATIENCE};
+use hookgate_tests::kapso::{KEY, Kapso};
 use hookgate_tests::program;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -11,6 +11,9 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::hookgate;
+
+/// Longer than anything here should take.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 fn record(id: &str, status: &str) -> Value {
     json!({
@@ -117,6 +120,6 @@ async fn following_shows_each_delivery_as_it_comes_and_changes() {
 
     let pid = child.id().unwrap().to_string();
     assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
-    let ended = timeout(Duration::from_secs(20), child.wait()).await.expect("it ends").unwrap();
+    let ended = timeout(PATIENCE, child.wait()).await.expect("it ends").unwrap();
     assert_eq!(ended.code(), Some(0));
 }

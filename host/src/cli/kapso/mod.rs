@@ -19,6 +19,7 @@ use crate::kapso::{Api, ApiKey, Client, Error, Options, Scope};
 use crate::server::log::clean_to;
 
 const KEY: &str = "KAPSO_API_KEY";
+const NOTE_CHARS: usize = 2000;
 
 /// What stands under the commands' help.
 pub(super) const KEY_HELP: &str = "\
@@ -113,6 +114,7 @@ impl YesArgs {
             note(format_args!("nothing was done, because nobody is here to be asked: {question} --yes says so"));
             return Ok(false);
         }
+        let question = clean_to(question, NOTE_CHARS);
         let confirmed = dialoguer::Confirm::new().with_prompt(question).default(false).interact()?;
         if !confirmed {
             note("nothing was done");
@@ -126,9 +128,9 @@ pub(super) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyh
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
 }
 
-/// Something to know, beside the output.
+/// Something to know, beside the output. It may repeat what the other side says.
 pub(super) fn note(text: impl std::fmt::Display) {
-    let _ = writeln!(anstream::stderr(), "{text}");
+    let _ = writeln!(anstream::stderr(), "{}", clean_to(&text.to_string(), NOTE_CHARS));
 }
 
 /// Everything that is wrong with what is asked for, if anything is.

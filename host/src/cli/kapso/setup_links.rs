@@ -9,6 +9,7 @@ use clap::Subcommand;
 
 use super::{ApiArgs, KEY_HELP, YesArgs, block_on, cell, note, print_json, print_table, refuse};
 use crate::kapso::{Api, BillingMode, COLORS, ConnectionType, Language, LinkStatus, NewSetupLink};
+use crate::server::log::clean_to;
 
 /// Makes the links by which customers connect their WhatsApp numbers to your Kapso project.
 ///
@@ -212,7 +213,7 @@ async fn create(args: Create) -> anyhow::Result<ExitCode> {
         print_json(&made)?;
     } else {
         note(format_args!("made the link {}, for use until {}:", cell(&made, "id"), cell(&made, "expires_at")));
-        writeln!(anstream::stdout(), "{}", cell(&made, "url"))?;
+        writeln!(anstream::stdout(), "{}", clean_to(&cell(&made, "url"), 2000))?;
     }
     Ok(ExitCode::SUCCESS)
 }
