@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{anyhow, bail};
 use comfy_table::presets::NOTHING;
-use comfy_table::{ContentArrangement, Table};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table};
 use serde_json::{Map, Value};
 
 use crate::Secrets;
@@ -149,9 +149,19 @@ pub(super) fn print_table<const COLUMNS: usize>(
 ) -> io::Result<()> {
     let mut table = table(header, rows);
     if io::stdout().is_terminal() {
-        table.set_content_arrangement(ContentArrangement::Dynamic);
+        fit(&mut table, &header);
     }
     writeln!(anstream::stdout(), "{}", table.trim_fmt())
+}
+
+/// Breaks lines where they are too long, but no ids: people copy them.
+fn fit(table: &mut Table, header: &[&str]) {
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    for (at, name) in header.iter().enumerate() {
+        if let Some(column) = table.column_mut(at).filter(|_| matches!(*name, "ID" | "WEBHOOK")) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
 }
 
 fn table<const COLUMNS: usize>(header: [&str; COLUMNS], rows: impl IntoIterator<Item = [String; COLUMNS]>) -> Table {
@@ -183,11 +193,13 @@ mod tests {
 
     #[test]
     fn a_table_fits_its_width_and_holds_nothing_that_steers_a_terminal() {
-        let rows = [["9e8d7c6b".to_owned(), "https://api.acme.com/\u{1b}[2J".to_owned() + &"x".repeat(200)]];
+        let id = "9e8d7c6b-5a4f-3e2d-1c0b-000000000001";
+        let rows = [[id.to_owned(), "https://api.acme.com/\u{1b}[2J".to_owned() + &"x".repeat(200)]];
         let mut table = table(["ID", "URL"], rows);
-        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(60);
+        fit(&mut table, &["ID", "URL"]);
+        table.set_width(60);
         let text = table.trim_fmt();
         assert!(text.lines().all(|line| line.chars().count() <= 60), "{text}");
-        assert!(text.contains("9e8d7c6b") && !text.contains('\u{1b}'), "{text}");
+        assert!(text.contains(id) && !text.contains('\u{1b}'), "{text}");
     }
 }

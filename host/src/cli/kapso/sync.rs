@@ -28,8 +28,8 @@ const DIM: Style = Style::new().dimmed();
 /// and one for the project if it gets the project's events. Webhooks are known by their address, and by whose they are.
 ///
 /// The policy says: which kind (scheme "meta": kind meta), which events (those that rules name, by themselves or by what they ask
-/// of messages), which secret (the first of "secrets", or of the number's in "secrets_by_phone_number"; its value is compared, and
-/// never shown), and, where it names them, which numbers. What is registered at a source's address tells its numbers too. What is
+/// of messages), which secret (the first of "secrets", or of the number's in "secrets_by_phone_number"; its value is compared and,
+/// where it differs, sent to Kapso, and never shown), and, where it names them, which numbers. What is registered at a source's address tells its numbers too. What is
 /// still open is asked for by name.
 ///
 /// What is registered and paused is resumed. What the policy knows nothing of stays, unless --prune is given; other addresses are

@@ -18,7 +18,7 @@ use crate::kapso::{Buffer, Client, Kind, Names, Scope, SecretKey, Settings, Webh
 
 /// Registers webhooks with Kapso: which events it sends to which address.
 ///
-/// A webhook belongs to one phone number, and then gets its messages, conversations and contacts; or to the project, and then
+/// Kapso (kapso.ai) runs WhatsApp numbers for applications, and tells them by webhooks what happens there. A webhook belongs to one phone number, and then gets its messages, conversations and contacts; or to the project, and then
 /// gets connections, enforcement, workflows and agents. Kapso signs what it sends with the webhook's secret.
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
@@ -289,8 +289,8 @@ struct Test {
 
 /// Resumes webhooks that are paused.
 ///
-/// Kapso pauses a webhook when 85 of 100 deliveries within 15 minutes fail, and it stays paused until somebody resumes it. What
-/// was not delivered meanwhile is lost.
+/// Kapso pauses a webhook when most deliveries of a quarter of an hour fail (85 %), and it stays paused until somebody resumes it.
+/// What was not delivered meanwhile is lost.
 #[derive(Debug, clap::Args)]
 #[command(after_help = KEY_HELP)]
 struct Resume {
