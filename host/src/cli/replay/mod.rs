@@ -8,7 +8,7 @@ mod summary;
 
 use std::io::{Read, Write};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -281,7 +281,7 @@ impl Reading {
         }
     }
 
-    fn deliveries(&self, file: &PathBuf) -> Box<dyn Iterator<Item = anyhow::Result<Delivery>>> {
+    fn deliveries(&self, file: &Path) -> Box<dyn Iterator<Item = anyhow::Result<Delivery>>> {
         let opened = delivery::open(file).and_then(|(name, input)| {
             let input: Box<dyn Read + Send> = Box::new(self.bar.wrap_read(input));
             delivery::Stream::new(&name, input)
