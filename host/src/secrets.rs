@@ -103,7 +103,8 @@ impl fmt::Debug for Secrets {
     }
 }
 
-fn from_env(name: &str) -> Result<Option<Zeroizing<String>>, SecretError> {
+/// The value of the variable `NAME`, or of the file that `NAME_FILE` names; none if neither is set.
+pub(crate) fn from_env(name: &str) -> Result<Option<Zeroizing<String>>, SecretError> {
     match (variable(name)?, env::var_os(format!("{name}_FILE"))) {
         (Some(_), Some(_)) => Err(SecretError::Ambiguous { name: name.to_owned() }),
         (value, None) => Ok(value),

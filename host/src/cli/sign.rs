@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::delivery::contents;
 use super::gate::NamedSecret;
-use crate::Secrets;
+use crate::secrets::from_env;
 
 /// Signs a body as Kapso does, and prints a curl line that sends it.
 ///
@@ -86,11 +86,9 @@ impl Secret {
             Self::Given(secret) => return Ok(secret.value),
             Self::Named(name) => name,
         };
-        let mut secrets = Secrets::new();
-        secrets.add_from_env([&name])?;
-        match secrets.iter().next() {
-            Some((_, value)) if !value.is_empty() => Ok(Zeroizing::new(value.into())),
-            _ => bail!("no value for {name}: set the variable, or give --secret {name}=VALUE"),
+        match from_env(&name)?.filter(|value| !value.is_empty()) {
+            Some(value) => Ok(value),
+            None => bail!("no value for {name}: set the variable, or give --secret {name}=VALUE"),
         }
     }
 }

@@ -14,8 +14,8 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{ColumnConstraint, ContentArrangement, Table};
 use serde_json::{Map, Value};
 
-use crate::Secrets;
 use crate::kapso::{Api, ApiKey, Client, Error, Options, Scope};
+use crate::secrets::from_env;
 use crate::server::log::clean_to;
 
 const KEY: &str = "KAPSO_API_KEY";
@@ -47,9 +47,7 @@ pub(super) struct ApiArgs {
 
 impl ApiArgs {
     pub(super) fn client(&self, api: Api) -> anyhow::Result<Client> {
-        let mut secrets = Secrets::new();
-        secrets.add_from_env([KEY])?;
-        let Some((_, key)) = secrets.iter().next() else {
+        let Some(key) = from_env(KEY)? else {
             bail!(
                 "no API key: set {KEY}, or {KEY}_FILE to a file that holds it; Kapso's dashboard has it in the project's settings"
             )
@@ -61,7 +59,7 @@ impl ApiArgs {
             extra_ca: self.api_ca.clone(),
             waiting: say_waiting,
         };
-        Ok(Client::new(ApiKey::new(key)?, &options)?)
+        Ok(Client::new(ApiKey::new(key.as_str())?, &options)?)
     }
 }
 

@@ -12,9 +12,9 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::{ApiArgs, KEY_HELP, ScopeArgs, YesArgs, block_on, note, print_json, print_table, refuse};
-use crate::Secrets;
 use crate::kapso::catalogue::{self, EVENTS, PayloadVersion};
-use crate::kapso::{Buffer, Client, Kind, Names, Scope, SecretKey, Settings, Webhook};
+use crate::kapso::{Api, Buffer, Client, Kind, Names, Scope, SecretKey, Settings, Webhook};
+use crate::secrets::from_env;
 
 /// Registers webhooks with Kapso: which events it sends to which address.
 ///
@@ -475,7 +475,7 @@ impl SettingsArgs {
         let mut headers: BTreeMap<_, _> =
             self.header.iter().map(|Pair(name, value)| (name.clone(), value.clone())).collect();
         for Pair(name, variable) in &self.header_from {
-            headers.insert(name.clone(), from_env(variable)?.expose().to_owned());
+            headers.insert(name.clone(), value_of(variable)?.expose().to_owned());
         }
         let some = |list: &Vec<String>| (!list.is_empty()).then(|| list.clone());
         let given = self.buffer_window.is_some() || self.buffer_size.is_some() || !self.buffer_events.is_empty();
@@ -491,7 +491,7 @@ impl SettingsArgs {
             url: self.url.clone(),
             kind: None,
             events: some(&self.events),
-            secret_key: self.secret.as_deref().map(from_env).transpose()?,
+            secret_key: self.secret.as_deref().map(value_of).transpose()?,
             active: self.active,
             headers: (!headers.is_empty()).then_some(headers),
             buffer,
@@ -513,12 +513,10 @@ impl SettingsArgs {
 }
 
 /// The value of `NAME`, or of the file that `NAME_FILE` names.
-fn from_env(name: &str) -> anyhow::Result<SecretKey> {
-    let mut secrets = Secrets::new();
-    secrets.add_from_env([name])?;
-    match secrets.iter().next() {
-        Some((_, value)) if !value.is_empty() => Ok(value.into()),
-        _ => bail!("no value for {name}: set the variable, or {name}_FILE to a file that holds it"),
+fn value_of(name: &str) -> anyhow::Result<SecretKey> {
+    match from_env(name)?.filter(|value| !value.is_empty()) {
+        Some(value) => Ok(value.as_str().into()),
+        None => bail!("no value for {name}: set the variable, or {name}_FILE to a file that holds it"),
     }
 }
 
@@ -547,7 +545,7 @@ async fn test(args: Test) -> anyhow::Result<ExitCode> {
     {
         bail!("{name:?} is no event. Did you mean {meant}?");
     }
-    let api = if args.legacy { crate::kapso::Api::Legacy } else { crate::kapso::Api::Platform };
+    let api = if args.legacy { Api::Legacy } else { Api::Platform };
     args.api.client(api)?.test_webhook(&args.id, args.event.as_deref()).await?;
     note(format_args!(
         "Kapso sends a test delivery; `hookgate deliveries --webhook-id {}` shows what becomes of it",

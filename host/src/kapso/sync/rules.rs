@@ -49,6 +49,13 @@ impl Rule {
         self.when.get("phone_number_id").into_iter().flat_map(any)
     }
 
+    /// Whether it sends this event anywhere, and says by what it matches that it is about such events.
+    pub(super) fn asks_for(&self, asker: Asker<'_>, event: &Event) -> bool {
+        // The legacy form of another event, and one that not every plan has, are not asked for by the way.
+        let special = event.versions == [PayloadVersion::V1] || event.name == "project.event";
+        !self.drop && self.asks() && self.holds(asker, event) != Never && (!special || self.names(event))
+    }
+
     fn asks(&self) -> bool {
         TELLING.iter().any(|field| self.when.contains_key(*field))
     }
@@ -71,19 +78,15 @@ impl Rule {
     }
 }
 
-/// Whether the rules send this event anywhere, so that it is worth asking Kapso for.
+/// Whether the rules send this event anywhere, and ask for it, so that it is worth having. A rule that takes whatever comes is no
+/// reason to have more come, and none against what a later rule asks for.
 pub(super) fn ask_for(rules: &[Rule], asker: Asker<'_>, event: &Event) -> bool {
-    // The legacy form of another event, and one that not every plan has, are not asked for by the way.
-    let special = event.versions == [PayloadVersion::V1] || event.name == "project.event";
     for rule in rules {
-        match rule.holds(asker, event) {
-            Never => {}
-            Always if rule.drop => return false,
-            Sometimes if rule.drop => {}
-            _ if rule.asks() && (!special || rule.names(event)) => return true,
-            // It takes the event, but does not ask for it.
-            Always => return false,
-            Sometimes => {}
+        if rule.drop && rule.holds(asker, event) == Always {
+            return false;
+        }
+        if rule.asks_for(asker, event) {
+            return true;
         }
     }
     false
@@ -215,6 +218,8 @@ mod tests {
         }
         let rules: Vec<Rule> = serde_json::from_value(json!([{"when": {"source": "a"}, "to": ["t"]}])).unwrap();
         assert!(take_anything(&rules, "a") && !take_anything(&rules, "b"));
+        let later = json!([{"when": {"phone_number_id": "1"}, "to": ["t"]}, {"when": {"status": "read"}, "to": ["t"]}]);
+        assert_eq!(of_number(&later), ["message.read"]);
     }
 
     #[test]

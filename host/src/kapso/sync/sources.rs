@@ -134,14 +134,20 @@ impl Needs<'_> {
             let scope = Scope::Number(number.clone());
             let registered =
                 |kind: Kind| self.here.iter().any(|webhook| webhook.scope() == scope && webhook.kind() == kind.name());
-            if self.source.scheme == Scheme::Meta || self.source.scheme == Scheme::Any && registered(Kind::Meta) {
+            // Where either will do, what is registered stays, and is not joined by the other: each message would come twice.
+            let meta = match self.source.scheme {
+                Scheme::Kapso => false,
+                Scheme::Meta => true,
+                Scheme::Any => registered(Kind::Meta),
+            };
+            if meta {
                 self.add(wanted, &scope, Kind::Meta, BTreeSet::new());
             }
-            if self.source.scheme != Scheme::Meta {
+            if !meta || self.source.scheme == Scheme::Any && registered(Kind::Kapso) {
                 let events = self.events(&scope);
                 if !events.is_empty() || registered(Kind::Kapso) {
                     self.add(wanted, &scope, Kind::Kapso, events);
-                } else if self.source.scheme != Scheme::Any || !registered(Kind::Meta) {
+                } else {
                     wanted.problems.push(format!(
                         "{name}: no rule says which events the number {number} should send: say it with --event {name}=NAME"
                     ));
@@ -220,10 +226,14 @@ impl Needs<'_> {
         if self.source.scheme == Scheme::Meta {
             return false;
         }
-        let named = self.policy.rules.iter().any(|rule| rule.names_source(name));
+        let asker = Asker { source: name, scope: &Scope::Project };
+        let named = self.policy.rules.iter().filter(|rule| rule.names_source(name));
+        let mut of_project = EVENTS.iter().filter(|event| event.scope == catalogue::Scope::Project);
+        let asks = |event: &catalogue::Event| named.clone().any(|rule| rule.asks_for(asker, event));
         self.choices.projects.contains(name)
             || self.here.iter().any(|webhook| webhook.scope() == Scope::Project)
-            || (self.is_only_source() || named) && !self.events(&Scope::Project).is_empty()
+            || self.is_only_source() && !self.events(&Scope::Project).is_empty()
+            || of_project.any(asks)
     }
 
     fn is_only_source(&self) -> bool {
@@ -340,8 +350,12 @@ mod tests {
                 {"name": "b", "path": "/b", "secrets": ["S"]},
                 {"name": "m", "path": "/m", "scheme": "meta", "secrets": ["M"]},
             ],
-            "rules": [{"name": "r", "when": {"kind": ["whatsapp", "project"]}, "to": ["t"]}],
+            "rules": [
+                {"name": "s", "when": {"source": "a", "event": "whatsapp.message.read"}, "to": ["t"]},
+                {"name": "r", "when": {"kind": ["whatsapp", "project"]}, "to": ["t"]},
+            ],
         });
+        // That a rule names a source for something else does not make it the project's.
         let mut choices = numbers("a", &["1"]);
         choices.numbers.extend(numbers("b", &["2"]).numbers);
         choices.numbers.extend(numbers("m", &["1"]).numbers);
@@ -359,6 +373,21 @@ mod tests {
         let chosen = wanted(&policy, &choices, &[]);
         assert_eq!(scopes(&chosen), [all[1].clone(), ("b".to_owned(), Scope::Project, Kind::Kapso)]);
         assert_eq!(chosen.addresses.len(), 3);
+    }
+
+    #[test]
+    fn where_either_scheme_will_do_what_is_registered_stays() {
+        let policy = one(&json!({"secrets": ["S"], "scheme": "any"}));
+        let at = |kind| registered("https://hooks.example.com/a", Some("1"), kind);
+        let kinds = |here: &[Webhook]| {
+            let found = wanted(&policy, &numbers("a", &["1"]), here);
+            let of_number = found.webhooks.iter().filter(|one| one.scope == number("1"));
+            of_number.map(|one| one.kind).collect::<Vec<_>>()
+        };
+        assert_eq!(kinds(&[]), [Kind::Kapso]);
+        assert_eq!(kinds(&[at("kapso")]), [Kind::Kapso]);
+        assert_eq!(kinds(&[at("meta")]), [Kind::Meta]);
+        assert_eq!(kinds(&[at("kapso"), at("meta")]), [Kind::Meta, Kind::Kapso]);
     }
 
     #[test]
