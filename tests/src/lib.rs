@@ -10,6 +10,7 @@ pub mod kapso;
 pub mod proxy_wasm;
 mod ran;
 pub mod redis;
+pub mod running;
 pub mod spin;
 pub mod upstream;
 

@@ -404,6 +404,7 @@ fn wrong_usage_is_2() {
 fn help_and_completions_are_there() {
     for verb in [
         "serve",
+        "listen",
         "verify",
         "parse",
         "route",

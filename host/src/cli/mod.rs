@@ -6,6 +6,7 @@ mod explain;
 mod gate;
 mod http;
 mod kapso;
+mod listen;
 mod message;
 mod replay;
 mod report;
@@ -32,6 +33,13 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(server::Args),
+    /// Serves behind a public address, to work on this machine with what Kapso really sends.
+    ///
+    /// Starts cloudflared or ngrok, which give this machine an address on the internet for a while, says which webhook addresses
+    /// that makes, and takes deliveries as `hookgate serve` does: with --policy they are verified and routed, without they are
+    /// shown. With --register Kapso is told to send there, until this ends.
+    #[command(after_help = listen::HELP)]
+    Listen(Box<listen::Args>),
     /// Says of deliveries whether they are genuine, by which secret of which source.
     ///
     /// Nothing is read of a body before its signature is right.
@@ -72,6 +80,7 @@ enum Command {
 const EXAMPLES: &str = "\
 Examples:
   hookgate serve                              try it: shows what to send
+  hookgate listen                             the same, with a public address
   hookgate check --policy hookgate.yaml       is this policy right?
   hookgate serve --policy hookgate.yaml       verify and route
   hookgate verify got.json --secret K=whsec   is this delivery genuine?
@@ -93,6 +102,7 @@ const FAILED: u8 = 1;
 pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(args) => serve(args),
+        Command::Listen(args) => listen::run(*args),
         Command::Verify(args) => explain::run(explain::Verb::Verify, args),
         Command::Parse(args) => explain::run(explain::Verb::Parse, args),
         Command::Route(args) => explain::run(explain::Verb::Route, args),

@@ -33,12 +33,12 @@ mod received;
 mod record;
 mod reload;
 mod report;
-mod run;
+pub(crate) mod run;
 mod stamped;
 mod state;
 pub mod store;
 pub(crate) mod tls;
-mod tryit;
+pub(crate) mod tryit;
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -273,6 +273,13 @@ impl Server {
     #[must_use]
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin_address
+    }
+
+    /// The names of the sources in force, each with its path.
+    #[must_use]
+    pub fn sources(&self) -> Vec<(String, String)> {
+        let active = self.state.active.load();
+        active.gate.settings().sources.iter().map(|source| (source.name.clone(), source.path.clone())).collect()
     }
 
     /// Reads the policy, its secrets and the certificate again. Requests under way end with the policy they began with; what

@@ -9,7 +9,7 @@ use super::{Policy, unix_time};
 use crate::Secrets;
 use crate::kapso::SecretKey;
 use crate::policy::TRY_IT;
-use crate::secrets::{SecretError, from_env};
+use crate::secrets::SecretError;
 use crate::types::{Deliver, Event, NameOrigin, Rejection};
 
 const SECRET: &str = "KAPSO_WEBHOOK_SECRET";
@@ -22,9 +22,10 @@ pub(crate) struct Trial {
 }
 
 impl Trial {
-    /// With the secret of the environment, or a new one.
-    pub(crate) fn new() -> Result<Self, SecretError> {
-        let given = from_env(SECRET)?.map(|value| value.to_string()).filter(|value| !value.is_empty());
+    /// With the secret that is given, else that of the environment, else a new one.
+    pub(crate) fn new(mut secrets: Secrets) -> Result<Self, SecretError> {
+        secrets.add_from_env([SECRET])?;
+        let given = secrets.iter().find(|(_, value)| !value.is_empty()).map(|(_, value)| value.to_owned());
         let generated = given.is_none();
         Ok(Trial { secret: given.unwrap_or_else(generate), generated })
     }

@@ -1,105 +1,20 @@
 //! The program itself: its output, its log, its signals.
 
-use std::collections::HashMap;
 use std::path::Path;
-use std::process::{Output, Stdio};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::process::Output;
+use std::sync::Arc;
 
+use hookgate_tests::Delivery;
 use hookgate_tests::client::Client;
 use hookgate_tests::hooked::{SECRET, TARGET_SECRET};
+use hookgate_tests::running::Running;
 use hookgate_tests::upstream::{Reply, Upstream};
-use hookgate_tests::{Delivery, program};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
-use tokio::process::{Child, Command};
-use tokio::sync::{Notify, Semaphore};
+use tokio::process::Command;
+use tokio::sync::Semaphore;
 
 use crate::answers::all_to;
-
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Lines as they come.
-#[derive(Clone, Default)]
-struct Lines {
-    lines: Arc<Mutex<Vec<String>>>,
-    more: Arc<Notify>,
-}
-
-impl Lines {
-    fn of(stream: impl AsyncRead + Send + Unpin + 'static) -> Self {
-        let this = Lines::default();
-        let lines = this.clone();
-        tokio::spawn(async move {
-            let mut reader = BufReader::new(stream).lines();
-            while let Ok(Some(line)) = reader.next_line().await {
-                lines.lines.lock().expect("nobody panicked").push(line);
-                lines.more.notify_waiters();
-            }
-        });
-        this
-    }
-
-    fn all(&self) -> String {
-        self.lines.lock().expect("nobody panicked").join("\n")
-    }
-
-    /// The first line that contains a text.
-    async fn with(&self, text: &str) -> String {
-        let found = async {
-            loop {
-                let more = self.more.notified();
-                let lines = self.lines.lock().expect("nobody panicked").clone();
-                if let Some(line) = lines.into_iter().find(|line| line.contains(text)) {
-                    return line;
-                }
-                more.await;
-            }
-        };
-        let found = tokio::time::timeout(PATIENCE, found).await;
-        found.unwrap_or_else(|_| panic!("{text:?} should come in:\n{}", self.all()))
-    }
-}
-
-struct Running {
-    child: Child,
-    out: Lines,
-    log: Lines,
-}
-
-impl Running {
-    fn start(args: &[&str], env: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(program())
-            .arg("serve")
-            .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
-            .args(args)
-            .envs(env.iter().copied().collect::<HashMap<_, _>>())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("the program starts");
-        let out = Lines::of(child.stdout.take().expect("a pipe"));
-        let log = Lines::of(child.stderr.take().expect("a pipe"));
-        Running { child, out, log }
-    }
-
-    async fn url(&self) -> String {
-        let line = self.out.with("listening on ").await;
-        format!("{}/hook", line.trim_start_matches("listening on "))
-    }
-
-    async fn signal(&self, name: &str) {
-        let id = self.child.id().expect("it runs").to_string();
-        let sent = Command::new("kill").args([&format!("-{name}"), &id]).status().await.expect("kill is there");
-        assert!(sent.success());
-    }
-
-    async fn end(&mut self) -> Option<i32> {
-        tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("it ends").expect("it ran").code()
-    }
-}
 
 fn with_policy(folder: &TempDir, policy: &Value, more: &[&str]) -> Running {
     let file = folder.path().join("policy.json");
@@ -109,7 +24,7 @@ fn with_policy(folder: &TempDir, policy: &Value, more: &[&str]) -> Running {
     let mut args = vec!["--policy", file.to_str().expect("a path of text")];
     args.extend(more);
     let path = |path: &Path| path.to_str().expect("a path of text").to_owned();
-    Running::start(&args, &[("SECRET_FILE", &path(&secret)), ("TARGET_SECRET", TARGET_SECRET)])
+    Running::start("serve", &args, &[("SECRET_FILE", &path(&secret)), ("TARGET_SECRET", TARGET_SECRET)])
 }
 
 async fn run(line: &str) -> Output {
@@ -119,7 +34,7 @@ async fn run(line: &str) -> Output {
 #[tokio::test]
 async fn try_it_mode_takes_the_line_that_it_prints() {
     for env in [&[][..], &[("KAPSO_WEBHOOK_SECRET", "it's \"mine\"")]] {
-        let running = Running::start(&[], env);
+        let running = Running::start("serve", &[], env);
         let line = running.out.with("curl ").await;
         let answer = run(&line).await;
         let answer = String::from_utf8_lossy(&answer.stdout).into_owned();
@@ -138,7 +53,7 @@ async fn one_line_a_delivery_and_nothing_private_in_it() {
     let upstream = Upstream::scripted(vec![Reply::Status(500)], Reply::Status(200)).await;
     let folder = TempDir::new().expect("a folder");
     let running = with_policy(&folder, &all_to(&upstream), &["--log-format", "json", "--log", "debug"]);
-    let url = running.url().await;
+    let url = running.url("/hook").await;
     let client = Client::new();
     let batch = Delivery::batch(&[("wamid.1", "text"), ("wamid.2", "image")], SECRET);
     for expected in [502, 200] {
@@ -191,7 +106,7 @@ async fn it_reloads_on_sighup_and_leaves_in_order_on_sigterm() {
     let mut upstream = Upstream::answering(Reply::Held(permits.clone(), 200)).await;
     let folder = TempDir::new().expect("a folder");
     let mut running = with_policy(&folder, &all_to(&upstream), &[]);
-    let url = running.url().await;
+    let url = running.url("/hook").await;
     running.signal("HUP").await;
     running.log.with("the policy was read again").await;
 
@@ -213,7 +128,7 @@ async fn what_was_delivered_before_it_was_killed_is_not_sent_again() {
     let delivery = Delivery::message("wamid.1", SECRET);
     for _ in 0..2 {
         let mut running = with_policy(&folder, &all_to(&upstream), &["--store", &store]);
-        let url = running.url().await;
+        let url = running.url("/hook").await;
         assert_eq!(Client::new().post(&url, &delivery).await.status, 200);
         running.child.kill().await.expect("it runs");
     }
@@ -226,7 +141,7 @@ async fn a_policy_that_is_wrong_is_explained_with_its_lines() {
     let file = folder.path().join("policy.yaml");
     std::fs::write(&file, "sources:\n  - name: a\n    path: /hook\n    secrets: [SECRET]\n    colour: red\n")
         .expect("a file");
-    let mut running = Running::start(&["--policy", file.to_str().expect("text")], &[]);
+    let mut running = Running::start("serve", &["--policy", file.to_str().expect("text")], &[]);
     let line = running.log.with("policy.yaml:5").await;
     assert!(line.contains("colour"), "{line}");
     assert_eq!(running.end().await, Some(2));

@@ -46,6 +46,11 @@ pub(super) struct ApiArgs {
 }
 
 impl ApiArgs {
+    /// Where the API is, if not where Kapso has it.
+    pub(super) fn url(&self) -> Option<&str> {
+        self.api_url.as_deref()
+    }
+
     pub(super) fn client(&self, api: Api) -> anyhow::Result<Client> {
         let Some(key) = from_env(KEY)? else {
             bail!(
