@@ -1,83 +1,140 @@
 //! What the core answers.
 
-use crate::convert::{Convert, records, variants};
-use crate::{core, wit};
+#[cfg(test)]
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::core;
+use crate::layout::{Layout, Place};
+use crate::lower::{Lower, records, variants};
+#[cfg(test)]
+use crate::shape::Types;
 
 records! {
-    core::PolicyError => wit::PolicyError { pointer, message }
+    "policy-error": core::PolicyError { pointer, message }
 
-    core::Dedupe => wit::DedupeSettings { window_s, max_keys }
+    "settings": Settings<'_> { sources, targets, dedupe, body_bytes }
 
-    core::Proof<'_> => wit::Proof { source, secret }
+    "source-settings": SourceSettings<'_> { name, path }
 
-    core::Response => wit::Response { status, headers, body }
+    "target-settings": TargetSettings<'_> { name, url, cluster, timeout_ms }
 
-    core::Refusal<'_> => wit::Refusal { response, source, rejection }
+    "dedupe-settings": core::Dedupe { window_s, max_keys }
 
-    core::Route<'_> => wit::Route { rule, targets }
+    "proof": core::Proof<'_> { source, secret }
 
-    core::Deliver<'_> => wit::Deliver { proof, unreadable, delivery, routes, dispatches }
+    "response": core::Response { status, headers, body }
 
-    core::Dispatch<'_> => wit::Dispatch { target, events, messages }
+    "refusal": core::Refusal<'_> { response, source, rejection }
 
-    core::Message => wit::MessageOut { events, body, drop_headers, set_headers }
+    "route": core::Route<'_> { rule, targets }
 
-    core::Settlement => wit::Settlement { response, verdicts }
+    "deliver": core::Deliver<'_> { proof, unreadable, delivery, routes, dispatches }
+
+    "dispatch": core::Dispatch<'_> { target, events, messages }
+
+    "message-out": core::Message { events, body, drop_headers, set_headers }
+
+    "settlement": core::Settlement { response, verdicts }
 }
 
 variants! {
-    core::Rejection => wit::Rejection {
+    "rejection": core::Rejection {
         UnknownSource, WrongMethod, TooLarge, MissingSignature, RepeatedSignature, MalformedSignature, WrongSignature,
         UnknownTenant, TooOld, WrongVerifyToken,
     }
 
-    core::Decision<'_> => wit::Decision { NotOurs, Respond(refusal), Deliver(deliver) }
+    "admission": Admission<'_> { NotOurs, Respond(refusal), Read(limit) }
 
-    core::BodyOut => wit::BodyOut { AsReceived, Part(span), Rewritten(body) }
+    "decision": core::Decision<'_> { NotOurs, Respond(refusal), Deliver(deliver) }
 
-    core::Verdict => wit::Verdict { Delivered, Rejected, Failed, Untouched }
+    "body-out": core::BodyOut { AsReceived, Part(span), Rewritten(body) }
+
+    "verdict": core::Verdict { Delivered, Rejected, Failed, Untouched }
 }
 
-impl Convert<wit::Settings> for &core::Gate {
-    fn convert(self) -> wit::Settings {
-        wit::Settings {
-            sources: self.sources().iter().map(Convert::convert).collect(),
-            targets: self.targets().iter().map(Convert::convert).collect(),
-            dedupe: self.dedupe().convert(),
-            body_bytes: self.limits().body_bytes.into(),
+/// A gate, by the number that the host's table has for it.
+pub(crate) struct Handle(pub(crate) u32);
+
+impl Lower for Handle {
+    const LAYOUT: Layout = u32::LAYOUT;
+
+    fn lower(&self, place: Place) {
+        self.0.lower(place);
+    }
+
+    #[cfg(test)]
+    fn shape(_: &mut Types) -> String {
+        "own<gate>".into()
+    }
+}
+
+/// What a caller needs to know of a gate's policy.
+pub(crate) struct Settings<'g> {
+    sources: Vec<SourceSettings<'g>>,
+    targets: Vec<TargetSettings<'g>>,
+    dedupe: core::Dedupe,
+    body_bytes: u64,
+}
+
+struct SourceSettings<'g> {
+    name: &'g str,
+    path: &'g str,
+}
+
+struct TargetSettings<'g> {
+    name: &'g str,
+    url: Option<&'g str>,
+    cluster: Option<&'g str>,
+    timeout_ms: u32,
+}
+
+impl<'g> Settings<'g> {
+    pub(crate) fn of(gate: &'g core::Gate) -> Self {
+        let source = |source: &'g core::Source| SourceSettings { name: source.name(), path: source.path() };
+        let target = |target: &'g core::Target| TargetSettings {
+            name: target.name(),
+            url: target.url(),
+            cluster: target.cluster(),
+            timeout_ms: target.timeout_ms(),
+        };
+        Self {
+            sources: gate.sources().iter().map(source).collect(),
+            targets: gate.targets().iter().map(target).collect(),
+            dedupe: gate.dedupe(),
+            body_bytes: gate.limits().body_bytes.into(),
         }
     }
 }
 
-impl Convert<wit::SourceSettings> for &core::Source {
-    fn convert(self) -> wit::SourceSettings {
-        wit::SourceSettings { name: self.name().convert(), path: self.path().convert() }
-    }
+/// What the head alone decides, with the most bytes of body to read.
+pub(crate) enum Admission<'g> {
+    NotOurs,
+    Respond(core::Refusal<'g>),
+    Read(u64),
 }
 
-impl Convert<wit::TargetSettings> for &core::Target {
-    fn convert(self) -> wit::TargetSettings {
-        wit::TargetSettings {
-            name: self.name().convert(),
-            url: self.url().convert(),
-            cluster: self.cluster().convert(),
-            timeout_ms: self.timeout_ms(),
+impl<'g> From<core::Admission<'g>> for Admission<'g> {
+    fn from(admission: core::Admission<'g>) -> Self {
+        match admission {
+            core::Admission::NotOurs => Self::NotOurs,
+            core::Admission::Respond(refusal) => Self::Respond(refusal),
+            core::Admission::Read(intake) => Self::Read(intake.limit()),
         }
     }
 }
 
-impl Convert<wit::Admission> for core::Admission<'_> {
-    fn convert(self) -> wit::Admission {
-        match self {
-            Self::NotOurs => wit::Admission::NotOurs,
-            Self::Respond(refusal) => wit::Admission::Respond(refusal.convert()),
-            Self::Read(intake) => wit::Admission::Read(intake.limit()),
-        }
-    }
-}
+/// A value that is text here and bytes in the contract, which are the same in memory.
+impl Lower for core::HeaderOut {
+    const LAYOUT: Layout = Layout::RUN.then(Layout::RUN).whole();
 
-impl Convert<wit::Header> for core::HeaderOut {
-    fn convert(self) -> wit::Header {
-        wit::Header { name: self.name.convert(), value: self.value.into_bytes() }
+    fn lower(&self, place: Place) {
+        self.name.lower(place);
+        self.value.lower(place.at(Layout::RUN.size));
+    }
+
+    #[cfg(test)]
+    fn shape(types: &mut Types) -> String {
+        types.record("header", &[("name", <&str>::shape), ("value", Vec::<u8>::shape)])
     }
 }

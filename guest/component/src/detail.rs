@@ -2,16 +2,15 @@
 
 use hookgate_core::detail as core;
 
-use crate::convert::{records, variants};
-use crate::wit;
+use crate::lower::{records, variants};
 
 variants! {
-    core::Detail<'_> => wit::Detail {
+    "detail": core::Detail<'_> {
         Message(message), Status(status), Conversation(event), Contact(event), PhoneNumber(event), Account(event),
         Workflow(event), Project(event), AgentRun(run), Config(event), MetaChange(change), Other,
     }
 
-    core::Content<'_> => wit::MessageContent {
+    "message-content": core::Content<'_> {
         Text(text), Image(media), Video(media), Audio(media), Document(media), Sticker(media), Location(location),
         Contacts(cards), ButtonReply(reply), ListReply(reply), FlowReply(reply), Button(button), Reaction(reaction),
         Order(order), Template(template), System(message), Unsupported, Other(name),
@@ -19,76 +18,76 @@ variants! {
 }
 
 records! {
-    core::Message<'_> => wit::Message {
+    "message": core::Message<'_> {
         id, timestamp, from, to, from_user_id, username, group_id, context_id, referral, direction, status,
         processing_status, origin, has_media, rendered, transcript, media_url, content, statuses, errors, conversation,
     }
 
-    core::Media<'_> => wit::Media { id, mime_type, sha256, url, link, caption, filename, voice, animated }
+    "media": core::Media<'_> { id, mime_type, sha256, url, link, caption, filename, voice, animated }
 
-    core::Location<'_> => wit::Location { latitude, longitude, name, address, url }
+    "location": core::Location<'_> { latitude, longitude, name, address, url }
 
-    core::ContactCard<'_> => wit::ContactCard { name, phones }
+    "contact-card": core::ContactCard<'_> { name, phones }
 
-    core::ContactPhone<'_> => wit::ContactPhone { phone, wa_id, type_ = r#type }
+    "contact-phone": core::ContactPhone<'_> { phone, wa_id, r#type }
 
-    core::Reply<'_> => wit::Reply { id, title, description }
+    "reply": core::Reply<'_> { id, title, description }
 
-    core::FlowReply<'_> => wit::FlowReply { name, body, response_json }
+    "flow-reply": core::FlowReply<'_> { name, body, response_json }
 
-    core::Button<'_> => wit::Button { payload, text }
+    "button": core::Button<'_> { payload, text }
 
-    core::Reaction<'_> => wit::Reaction { message_id, emoji }
+    "reaction": core::Reaction<'_> { message_id, emoji }
 
-    core::Order<'_> => wit::Order { catalog_id, text, items }
+    "order": core::Order<'_> { catalog_id, text, items }
 
-    core::OrderItem<'_> => wit::OrderItem { product_retailer_id, quantity, item_price, currency }
+    "order-item": core::OrderItem<'_> { product_retailer_id, quantity, item_price, currency }
 
-    core::Template<'_> => wit::Template { name, language }
+    "template": core::Template<'_> { name, language }
 
-    core::SystemMessage<'_> => wit::SystemMessage { body, wa_id, type_ = r#type }
+    "system-message": core::SystemMessage<'_> { body, wa_id, r#type }
 
-    core::MessageError<'_> => wit::MessageError { code, title, message, details }
+    "message-error": core::MessageError<'_> { code, title, message, details }
 
-    core::Status<'_> => wit::Status { id, status, timestamp, recipient_id, errors }
+    "status": core::Status<'_> { id, status, timestamp, recipient_id, errors }
 
-    core::Conversation<'_> => wit::Conversation {
+    "conversation": core::Conversation<'_> {
         id, phone_number, status, contact_name, username, business_scoped_user_id, last_active_at, created_at, updated_at,
     }
 
-    core::ConversationEvent<'_> => wit::ConversationEvent { conversation, inactive_minutes, since_message_id }
+    "conversation-event": core::ConversationEvent<'_> { conversation, inactive_minutes, since_message_id }
 
-    core::ContactEvent<'_> => wit::ContactEvent {
+    "contact-event": core::ContactEvent<'_> {
         id, customer_id, wa_id, profile_name, display_name, username, business_scoped_user_id,
         previous_business_scoped_user_id, marketing,
     }
 
-    core::MarketingPreference<'_> => wit::MarketingPreference { status, previous_status, detail, occurred_at, sequence }
+    "marketing-preference": core::MarketingPreference<'_> { status, previous_status, detail, occurred_at, sequence }
 
-    core::PhoneNumberEvent<'_> => wit::PhoneNumberEvent {
+    "phone-number-event": core::PhoneNumberEvent<'_> {
         id, occurred_at, project_id, external_customer_id, connection_type, disconnection_reason, initiated_by,
     }
 
-    core::AccountEvent<'_> => wit::AccountEvent {
+    "account-event": core::AccountEvent<'_> {
         id, occurred_at, project_id, phone_number_ids, restrictions, violation_type, ban_state,
     }
 
-    core::Restriction<'_> => wit::Restriction { type_ = r#type, expires_at }
+    "restriction": core::Restriction<'_> { r#type, expires_at }
 
-    core::WorkflowEvent<'_> => wit::WorkflowEvent {
+    "workflow-event": core::WorkflowEvent<'_> {
         execution_id, workflow_id, project_id, status, tracking_id, channel, occurred_at, handoff_reason, handoff_source,
         error_message,
     }
 
-    core::ProjectEvent<'_> => wit::ProjectEvent { id, name, project_id, occurred_at, properties }
+    "project-event": core::ProjectEvent<'_> { id, name, project_id, occurred_at, properties }
 
-    core::AgentRun<'_> => wit::AgentRun {
+    "agent-run": core::AgentRun<'_> {
         id, run_id, session_id, agent, status, error_code, error_message, created_at, finished_at, result,
     }
 
-    core::ConfigEvent<'_> => wit::ConfigEvent {
+    "config-event": core::ConfigEvent<'_> {
         config_id, name, display_phone_number, project_id, external_customer_id, setup_link_id, is_coexistence,
     }
 
-    core::MetaChange<'_> => wit::MetaChange { field, value }
+    "meta-change": core::MetaChange<'_> { field, value }
 }

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use wit_component::ComponentEncoder;
+use wit_component::{ComponentEncoder, StringEncoding};
+use wit_parser::Resolve;
 use xshell::{Shell, cmd};
 
 use crate::apt;
@@ -17,21 +18,25 @@ struct Guest {
     /// Its name in target/hookgate/.
     file: &'static str,
     form: Form,
+    /// Binaryen's way between small and fast.
+    level: &'static str,
 }
 
 #[derive(Clone, Copy)]
 enum Form {
-    /// A component with what its WIT world says.
+    /// A component of the contract's world of this name.
+    World(&'static str),
+    /// A component of the WIT world that its bindings left in the module.
     Component,
     /// A module as the linker leaves it.
     Module,
 }
 
 const GUESTS: &[Guest] = &[
-    Guest { package: "hookgate-component", file: "hookgate.wasm", form: Form::Component },
-    Guest { package: "hookgate-envoy", file: "hookgate-envoy.wasm", form: Form::Module },
-    Guest { package: "hookgate-spin", file: "hookgate-spin.wasm", form: Form::Component },
-    Guest { package: "hookgate-sample-app", file: "spin-sample-app.wasm", form: Form::Component },
+    Guest { package: "hookgate-component", file: "hookgate.wasm", form: Form::World("plugin"), level: "-O3" },
+    Guest { package: "hookgate-envoy", file: "hookgate-envoy.wasm", form: Form::Module, level: "-Oz" },
+    Guest { package: "hookgate-spin", file: "hookgate-spin.wasm", form: Form::Component, level: "-Oz" },
+    Guest { package: "hookgate-sample-app", file: "spin-sample-app.wasm", form: Form::Component, level: "-Oz" },
 ];
 
 /// Builds every guest.
@@ -53,18 +58,27 @@ impl Guest {
             .with_context(|| format!("cannot build {}", self.package))?;
         let module =
             house.guests.join(TARGET).join("guest").join(self.package.replace('-', "_")).with_extension("wasm");
-        let module = shrink(shell, &module)?;
-        let bytes =
-            self.encode(&module).with_context(|| format!("cannot make {} of {}", self.file, module.display()))?;
+        let module = shrink(shell, &module, self.level)?;
+        let bytes = self
+            .encode(house, &module)
+            .with_context(|| format!("cannot make {} of {}", self.file, module.display()))?;
         let path = house.leave(self.file, &bytes, false)?;
         eprintln!("{} ({} KB)", path.strip_prefix(&house.root).unwrap_or(&path).display(), bytes.len().div_ceil(1024));
         Ok(())
     }
 
-    fn encode(&self, module: &Path) -> anyhow::Result<Vec<u8>> {
-        let module = fs::read(module)?;
+    fn encode(&self, house: &House, module: &Path) -> anyhow::Result<Vec<u8>> {
+        let mut module = fs::read(module)?;
+        if let Form::World(world) = self.form {
+            let mut contract = Resolve::default();
+            let (package, _) = contract.push_dir(house.root.join("wit"))?;
+            let world = contract.select_world(&[package], Some(world))?;
+            wit_component::embed_component_metadata(&mut module, &contract, world, StringEncoding::UTF8)?;
+        }
         match self.form {
-            Form::Component => ComponentEncoder::default().validate(true).debug_names(false).module(&module)?.encode(),
+            Form::World(_) | Form::Component => {
+                ComponentEncoder::default().validate(true).debug_names(false).module(&module)?.encode()
+            }
             Form::Module => Ok(module),
         }
     }
@@ -72,7 +86,7 @@ impl Guest {
 
 /// Makes a module an eighth smaller with Binaryen's wasm-opt, which knows how WebAssembly is written down as LLVM does not. Where
 /// there is none and apt cannot install it, the module stays as it is: larger, and otherwise the same.
-fn shrink(shell: &Shell, module: &Path) -> anyhow::Result<PathBuf> {
+fn shrink(shell: &Shell, module: &Path, level: &str) -> anyhow::Result<PathBuf> {
     let small = module.with_extension("small.wasm");
     if is_newer(&small, module) && is_newer(&small, &std::env::current_exe()?) {
         return Ok(small);
@@ -96,7 +110,7 @@ fn shrink(shell: &Shell, module: &Path) -> anyhow::Result<PathBuf> {
     ]
     .map(|feature| format!("--enable-{feature}"));
     // Below 1024 is only the end of the stack, which grows down towards 0: no address is made by wrapping around.
-    cmd!(shell, "wasm-opt -Oz --low-memory-unused --strip-debug {features...} {module} --output {small}")
+    cmd!(shell, "wasm-opt {level} --low-memory-unused --strip-debug {features...} {module} --output {small}")
         .quiet()
         .run()
         .with_context(|| format!("cannot make {} smaller", module.display()))?;
