@@ -143,7 +143,7 @@ async fn the_public_address_of_either_program_is_shown_with_the_webhooks() {
 
 #[tokio::test]
 async fn a_webhook_is_registered_with_a_secret_that_the_gate_uses_and_removed_at_the_end() {
-    for signal in ["INT", "TERM"] {
+    for signal in ["INT", "TERM", "HUP"] {
         let stage = Stage::new().await;
         let mut running = stage.register(&["--event", "whatsapp.message.received,whatsapp.message.sent"]);
         running.out.with("registered with Kapso").await;

@@ -13,7 +13,8 @@ use super::{delivery, text};
 
 pub(super) const HELP: &str = r#"Input: {"headers": {"NAME": "VALUE" or ["VALUE", …]}, "body": "…"}, with
 "method" and "path" if known (other keys are ignored), a list or lines of such,
-or a raw HTTP/1.1 request.
+or a raw HTTP/1.1 request. What is no text is base64: "body_base64" in place of
+"body", {"base64": "…"} in place of a header's VALUE.
 
 Output of --json, one object a line for each delivery:
   delivery      where it was found
@@ -60,7 +61,7 @@ impl Verb {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Files with deliveries; - is standard input.
+    /// Files with deliveries, or folders of such, as `hookgate serve --record` makes them; - is standard input.
     #[arg(value_name = "FILE", default_value = "-")]
     files: Vec<PathBuf>,
 

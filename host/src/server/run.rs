@@ -10,13 +10,13 @@ use super::{Args, Policy, Server, log, tryit};
 use crate::Secrets;
 
 /// What can keep a server from running.
-pub(crate) type Trouble = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type Failed = Box<dyn std::error::Error + Send + Sync>;
 
 /// Serves until SIGTERM or SIGINT. Prints where it listens to standard output and logs to standard error.
 ///
 /// # Errors
 /// Whatever keeps it from serving.
-pub async fn run(args: Args) -> Result<ExitCode, Trouble> {
+pub async fn run(args: Args) -> Result<ExitCode, Failed> {
     log::start(args.log_format, &args.log)?;
     let mut signals = Signals::new()?;
     let running = Running::start(&args, Secrets::new()).await?;
@@ -55,6 +55,15 @@ impl Signals {
         }
     }
 
+    /// Waits until somebody asks for the end, or closes the terminal.
+    pub(crate) async fn left(&mut self) {
+        tokio::select! {
+            Some(()) = self.reload.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
     /// Waits until somebody asks for the end.
     pub(crate) async fn end(&mut self) {
         tokio::select! {
@@ -74,7 +83,7 @@ pub(crate) struct Running {
 
 impl Running {
     /// Starts it. Secrets that are given here are not looked up in the environment.
-    pub(crate) async fn start(args: &Args, secrets: Secrets) -> Result<Self, Trouble> {
+    pub(crate) async fn start(args: &Args, secrets: Secrets) -> Result<Self, Failed> {
         let loading = args.clone();
         let plugin = tokio::task::spawn_blocking(move || loading.plugin()).await??;
         let (policy, trial) = match &args.policy {

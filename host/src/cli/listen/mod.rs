@@ -4,7 +4,7 @@ mod registration;
 mod state;
 mod tunnel;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -139,19 +139,20 @@ impl Args {
         Plan::new(client, self.api.url(), scope, self.events.clone(), policy, source).map(Some)
     }
 
-    /// Until the end is asked for, which is well, or the tunnel ends.
+    /// Until the end is asked for, which is well, or the tunnel ends. A terminal that is closed asks for it too: nobody sits
+    /// there any more, and the policy is read again when its file changes.
     async fn listen(
         &self,
         running: &Running,
         tunnel: &mut Tunnel,
         plan: Option<Plan>,
-        folder: &std::path::Path,
+        folder: &Path,
         registration: &mut Option<Registration>,
         signals: &mut Signals,
     ) -> anyhow::Result<()> {
         let mut public = tokio::select! {
             public = tunnel.url(Duration::from_millis(self.tunnel_ms)) => public?,
-            () = signals.asked(running) => return Ok(()),
+            () = signals.left() => return Ok(()),
         };
         show(running, &public);
         if let Some(plan) = plan {
@@ -163,7 +164,7 @@ impl Args {
         loop {
             public = tokio::select! {
                 changed = tunnel.changed(&public) => changed?,
-                () = signals.asked(running) => return Ok(()),
+                () = signals.left() => return Ok(()),
             };
             print("the public address has changed");
             show(running, &public);

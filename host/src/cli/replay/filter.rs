@@ -64,12 +64,15 @@ impl Conditions {
                 rule[name] = serde_json::from_str(conditions.json()).with_context(|| format!("--{name}"))?;
             }
         }
-        let document = json!({
+        let mut document = json!({
             "sources": policy.get("sources"),
             "rules": [rule],
             "otherwise": {"drop": true},
             "targets": {TARGET: {"url": "http://replay.invalid/"}},
         });
+        if let Some(limits) = policy.get("limits") {
+            document["limits"] = limits.clone();
+        }
         let (gate, ..) = gate::compile(&document.to_string(), crate::Secrets::new()).map_err(|error| match error {
             gate::Error::Refused(CompileError::Policy(errors)) => {
                 anyhow!("{}", errors.iter().map(explain).collect::<Vec<_>>().join("\n"))

@@ -9,6 +9,7 @@ mod segments;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -27,7 +28,7 @@ pub struct Recording {
     /// A folder of its own, made if it is not there, that nobody else can read. Its files are `deliveries-NUMBER.jsonl`, the
     /// oldest with the lowest number, of one JSON object a line.
     pub folder: PathBuf,
-    /// Bytes that all files together may have, at least 65,536: before there would be more the oldest file is removed.
+    /// Bytes that all files together may have: before there would be more the oldest file is removed.
     pub bytes: u64,
     /// Keeps what the gate refused as well, if it was read so far: a signature that is missing or malformed is refused before
     /// the body is read.
@@ -73,7 +74,7 @@ impl Recording {
         thread.map_err(|error| refused(error.to_string()))?;
         let queue_bytes = self.queue_bytes.min(Semaphore::MAX_PERMITS).min(u32::MAX as usize);
         let room = Arc::new(Semaphore::new(queue_bytes));
-        Ok(Recorder { queue, room, queue_bytes, forged: self.forged, records })
+        Ok(Recorder { queue, room, queue_bytes, forged: self.forged, records, full: AtomicBool::new(false) })
     }
 }
 
@@ -89,6 +90,8 @@ pub(crate) struct Recorder {
     queue_bytes: usize,
     forged: bool,
     records: Records,
+    /// Whether the last one found no room: that too is one line in the log.
+    full: AtomicBool,
 }
 
 enum Message {
@@ -106,7 +109,9 @@ impl Recorder {
         let sent = room.is_ok_and(|room| self.queue.try_send(Message::Keep(Box::new(entry), room)).is_ok());
         if !sent {
             self.records.count("queue-full");
-            tracing::debug!("a delivery was not recorded: more wait to be written than may");
+        }
+        if !self.full.swap(!sent, Ordering::Relaxed) && !sent {
+            tracing::warn!("deliveries are not recorded: as many wait to be written as may");
         }
     }
 
@@ -150,7 +155,10 @@ impl Writer {
                 }
                 "written"
             }
-            Err(Unwritten::TooLarge) => "too-large",
+            Err(Unwritten::TooLarge) => {
+                tracing::warn!("a delivery was not recorded: it is larger than all together may be");
+                "too-large"
+            }
             Err(Unwritten::Failed(error)) => {
                 if !std::mem::replace(&mut self.failing, true) {
                     tracing::error!(%error, "deliveries cannot be recorded");
