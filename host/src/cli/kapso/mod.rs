@@ -1,6 +1,7 @@
 //! The commands that call Kapso's Platform API.
 
 pub(super) mod deliveries;
+mod settings;
 pub(super) mod setup_links;
 mod sync;
 pub(super) mod webhooks;

@@ -91,7 +91,7 @@ struct Create {
     failure_redirect_url: Option<String>,
 
     /// A way to connect that is offered. One alone is chosen without asking; left out, both are offered. May be repeated.
-    #[arg(long = "connection-type", value_enum, value_delimiter = ',')]
+    #[arg(long = "connection-type", value_name = "TYPE", value_enum, value_delimiter = ',')]
     connection_types: Vec<ConnectionType>,
 
     /// An origin (https://HOST) of pages that may use the link with @kapso/sdk. May be repeated.

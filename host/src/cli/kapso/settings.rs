@@ -1,0 +1,149 @@
+//! What a webhook is to be, as arguments.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::File;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use anyhow::{Context, bail};
+
+use crate::kapso::catalogue::{EVENTS, PayloadVersion};
+use crate::kapso::{Buffer, Names, SecretKey, Settings};
+use crate::secrets::from_env;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct SettingsArgs {
+    /// Where deliveries go. HTTPS.
+    #[arg(long)]
+    url: Option<String>,
+
+    /// An event to send; `hookgate webhooks events` lists them. May be repeated, or be a list with commas.
+    #[arg(long = "event", value_name = "NAME", value_delimiter = ',')]
+    events: Vec<String>,
+
+    /// Takes events that this program does not know; Kapso refuses those that it does not know either.
+    #[arg(long)]
+    unknown_events: bool,
+
+    /// The secret to sign with: the NAME of a variable, or of a NAME_FILE, that holds it.
+    #[arg(long, value_name = "NAME")]
+    secret: Option<String>,
+
+    /// Writes a secret that is made to this new file, which only its owner can read, instead of standard output.
+    #[arg(long, value_name = "FILE", conflicts_with = "secret")]
+    pub(super) secret_out: Option<PathBuf>,
+
+    /// Whether deliveries are sent.
+    #[arg(long, value_name = "true|false")]
+    active: Option<bool>,
+
+    /// A header that each delivery has besides Kapso's own; not signed. May be repeated. On change they take the place of all
+    /// that there are.
+    #[arg(long, value_name = "NAME=VALUE")]
+    header: Vec<Pair>,
+
+    /// The same with a value that nobody sees: the variable, or VARIABLE_FILE, that holds it.
+    #[arg(long, value_name = "NAME=VARIABLE")]
+    header_from: Vec<Pair>,
+
+    /// Whether received messages are collected into batches, by conversation.
+    #[arg(long, value_name = "true|false")]
+    buffer: Option<bool>,
+
+    /// How many seconds a batch waits for more: 1 to 60. Turns buffering on.
+    #[arg(long, value_name = "SECONDS")]
+    buffer_window: Option<u32>,
+
+    /// The most messages in a batch: 1 to 100. Turns buffering on.
+    #[arg(long, value_name = "COUNT")]
+    buffer_size: Option<u32>,
+
+    /// An event to collect; only whatsapp.message.received can be. Turns buffering on.
+    #[arg(long = "buffer-event", value_name = "NAME", value_delimiter = ',')]
+    buffer_events: Vec<String>,
+
+    /// After how many minutes of silence whatsapp.conversation.inactive is sent: 1 to 1440.
+    #[arg(long, value_name = "MINUTES")]
+    inactivity_minutes: Option<u32>,
+
+    /// The shape of bodies.
+    #[arg(long, value_enum)]
+    payload_version: Option<PayloadVersion>,
+}
+
+impl SettingsArgs {
+    pub(super) fn names(&self) -> Names {
+        if self.unknown_events { Names::Any } else { Names::Known }
+    }
+
+    pub(super) fn settings(&self) -> anyhow::Result<Settings> {
+        let mut headers: BTreeMap<_, _> =
+            self.header.iter().map(|Pair(name, value)| (name.clone(), value.clone())).collect();
+        for Pair(name, variable) in &self.header_from {
+            headers.insert(name.clone(), value_of(variable)?.expose().to_owned());
+        }
+        let some = |list: &Vec<String>| (!list.is_empty()).then(|| list.clone());
+        let given = self.buffer_window.is_some() || self.buffer_size.is_some() || !self.buffer_events.is_empty();
+        let enabled = self.buffer.or(given.then_some(true));
+        let received = || EVENTS.iter().filter(|event| event.bufferable).map(|event| event.name.to_owned()).collect();
+        let buffer = Buffer {
+            enabled,
+            window_seconds: self.buffer_window,
+            max_size: self.buffer_size,
+            events: some(&self.buffer_events).or_else(|| (enabled == Some(true)).then(received)),
+        };
+        Ok(Settings {
+            url: self.url.clone(),
+            kind: None,
+            events: some(&self.events),
+            secret_key: self.secret.as_deref().map(value_of).transpose()?,
+            active: self.active,
+            headers: (!headers.is_empty()).then_some(headers),
+            buffer,
+            inactivity_minutes: self.inactivity_minutes,
+            payload_version: self.payload_version,
+        })
+    }
+
+    /// The file for the secret, made before anything is sent, so that no secret is lost.
+    pub(super) fn place(&self) -> anyhow::Result<Option<File>> {
+        let Some(path) = &self.secret_out else { return Ok(None) };
+        let mut options = File::options();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(path).with_context(|| format!("cannot make the file {}", path.display()))?;
+        Ok(Some(file))
+    }
+}
+
+/// The value of `NAME`, or of the file that `NAME_FILE` names.
+fn value_of(name: &str) -> anyhow::Result<SecretKey> {
+    match from_env(name)?.filter(|value| !value.is_empty()) {
+        Some(value) => Ok(value.as_str().into()),
+        None => bail!("no value for {name}: set the variable, or {name}_FILE to a file that holds it"),
+    }
+}
+
+/// `NAME=VALUE`.
+#[derive(Clone)]
+struct Pair(String, String);
+
+impl FromStr for Pair {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once('=') {
+            Some((name, value)) if !name.is_empty() && !value.is_empty() => Ok(Self(name.into(), value.into())),
+            _ => Err("expected NAME=VALUE, both not empty"),
+        }
+    }
+}
+
+/// The value is left out: it may be a token.
+impl fmt::Debug for Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Pair").field(&self.0).finish_non_exhaustive()
+    }
+}
