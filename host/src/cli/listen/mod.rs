@@ -98,9 +98,9 @@ impl Args {
         let program = Program::find(self.tunnel, self.tunnel_program.as_deref())?;
         let plan = self.plan()?;
         log::start(self.serve.log_format, &self.serve.log).map_err(anyhow::Error::msg)?;
-        let mut signals = Signals::new()?;
         let folder = state::folder()?;
         tidy(&folder, self.api.url(), || self.api.client(Api::Platform)).await;
+        let mut signals = Signals::new()?;
 
         let secrets = plan.as_ref().map_or_else(Secrets::new, Plan::secrets);
         let running = Running::start(&self.serve, secrets).await.map_err(anyhow::Error::from_boxed)?;
