@@ -1,30 +1,60 @@
 //! One instance of the plugin, holding one compiled policy.
 
-use wasmtime::Store;
-use wasmtime::component::ResourceAny;
+use std::sync::Arc;
 
-use crate::bindings::Plugin as Bindings;
+use wasmtime::Store;
+use wasmtime::component::{Instance as Component, ResourceAny};
+
 use crate::bindings::exports::hookgate::kapso::gate::{GuestGate, Secret};
+use crate::bindings::{Plugin as Bindings, PluginPre};
 use crate::engine::ticks;
 use crate::error::{CallError, CompileError};
 use crate::limiter::Limiter;
 use crate::plugin::Shared;
 use crate::secrets::Secrets;
+use crate::snapshot::Camera;
 
 pub(crate) struct Instance {
     store: Store<Limiter>,
     bindings: Bindings,
     gate: ResourceAny,
     calls: u64,
+    _census: Arc<()>,
 }
 
 impl Instance {
-    pub(crate) fn new(plugin: &Shared, policy: &str, secrets: &Secrets) -> Result<Self, CompileError> {
-        let (mut store, bindings) = plugin.instantiate()?;
+    /// Compiles the policy. Also gives the component's instance, which a snapshot is taken of.
+    pub(crate) fn compile(
+        plugin: &Shared,
+        policy: &str,
+        secrets: &Secrets,
+        census: &Arc<()>,
+    ) -> Result<(Self, Component), CompileError> {
+        let (mut store, component, bindings) = plugin.instantiate()?;
         let secrets: Vec<_> = secrets.iter().map(|(name, value)| Secret { name, value }).collect();
         let gate = bindings.hookgate_kapso_gate().gate().call_compile(&mut store, policy, &secrets);
         let gate = gate.map_err(CallError::of)?.map_err(CompileError::Policy)?;
-        Ok(Self { store, bindings, gate, calls: 0 })
+        Ok((Self { store, bindings, gate, calls: 0, _census: Arc::clone(census) }, component))
+    }
+
+    /// Begins where the snapshot was taken, with the policy compiled.
+    pub(crate) fn of(plugin: &Shared, snapshot: &PluginPre<Limiter>, census: &Arc<()>) -> Result<Self, CallError> {
+        let mut store = plugin.store(snapshot);
+        let bindings = snapshot.instantiate(&mut store).map_err(CallError::of_instantiation)?;
+        let gate = bindings.hookgate_kapso_gate().gate().call_compiled(&mut store).map_err(CallError::of)?;
+        let gate = gate.ok_or_else(|| CallError::Trapped("it has lost the policy that it compiled".into()))?;
+        Ok(Self { store, bindings, gate, calls: 0, _census: Arc::clone(census) })
+    }
+
+    /// What to make further instances from that have compiled this policy too. `component` came with this instance.
+    pub(crate) fn snapshot(
+        mut self,
+        component: Component,
+        plugin: &Shared,
+        camera: &Camera,
+    ) -> Result<PluginPre<Limiter>, CallError> {
+        self.store.set_epoch_deadline(ticks(plugin.options.time_per_compile));
+        camera.take(&mut self.store, component).map_err(CallError::of)
     }
 
     /// How many calls it has served.

@@ -3,17 +3,18 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use wasmtime::component::{Component, Linker};
-use wasmtime::{Engine, Store};
+use wasmtime::Store;
+use wasmtime::component::{Component, Instance, Linker};
 
 use crate::bindings::{Plugin as Bindings, PluginPre};
 use crate::engine::{engine, ticks};
 use crate::error::{CallError, CompileError, LoadError};
 use crate::gate::Gate;
 use crate::limiter::Limiter;
-use crate::options::Options;
+use crate::options::{Instances, Options};
 use crate::secrets::Secrets;
 use crate::slots::Slots;
+use crate::snapshot::Camera;
 
 /// The component that comes with this crate.
 static EMBEDDED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hookgate.wasm"));
@@ -27,8 +28,9 @@ pub struct Plugin {
 }
 
 pub(crate) struct Shared {
-    engine: Engine,
     component: PluginPre<Limiter>,
+    /// Where instances are fresh.
+    pub(crate) camera: Option<Camera>,
     pub(crate) options: Options,
     pub(crate) slots: Slots,
 }
@@ -58,12 +60,16 @@ impl Plugin {
     /// Where the bytes are not a component of this version's contract, or import anything; and as [`Plugin::new`].
     pub fn from_bytes(bytes: &[u8], options: &Options) -> Result<Self, LoadError> {
         let not_a_plugin = |error: wasmtime::Error| LoadError::NotAPlugin(format!("{error:#}"));
+        let (camera, readable) = match options.instances {
+            Instances::Fresh => Camera::new(bytes, options)?.unzip(),
+            Instances::Reuse { .. } => (None, None),
+        };
         let engine = engine(options)?;
-        let component = Component::from_binary(&engine, bytes).map_err(not_a_plugin)?;
+        let component = Component::from_binary(&engine, readable.as_deref().unwrap_or(bytes)).map_err(not_a_plugin)?;
         let component = Linker::new(&engine).instantiate_pre(&component).and_then(PluginPre::new);
         let shared = Shared {
-            engine,
             component: component.map_err(not_a_plugin)?,
+            camera,
             slots: Slots::new(options.max_concurrency.get()),
             options: options.clone(),
         };
@@ -78,7 +84,7 @@ impl Plugin {
     /// Everything that is wrong with the policy, as far as it can be said without the secrets; or the plugin failed.
     pub fn secret_names(&self, policy: &str) -> Result<Vec<String>, CompileError> {
         let _slot = self.shared.slots.take();
-        let (mut store, bindings) = self.shared.instantiate()?;
+        let (mut store, _, bindings) = self.shared.instantiate()?;
         let names = bindings.hookgate_kapso_gate().gate().call_secret_names(&mut store, policy);
         names.map_err(CallError::of)?.map_err(CompileError::Policy)
     }
@@ -93,12 +99,19 @@ impl Plugin {
 }
 
 impl Shared {
-    /// A new instance, with the time it takes to compile a policy in front of it.
-    pub(crate) fn instantiate(&self) -> Result<(Store<Limiter>, Bindings), CallError> {
-        let mut store = Store::new(&self.engine, Limiter { memory: self.options.memory_per_instance });
+    /// An empty store, with the time it takes to compile a policy in front of it.
+    pub(crate) fn store(&self, component: &PluginPre<Limiter>) -> Store<Limiter> {
+        let mut store = Store::new(component.engine(), Limiter { memory: self.options.memory_per_instance });
         store.limiter(|limiter| limiter);
         store.set_epoch_deadline(ticks(self.options.time_per_compile));
-        let bindings = self.component.instantiate(&mut store).map_err(CallError::of_instantiation)?;
-        Ok((store, bindings))
+        store
+    }
+
+    /// A new instance that has compiled nothing.
+    pub(crate) fn instantiate(&self) -> Result<(Store<Limiter>, Instance, Bindings), CallError> {
+        let mut store = self.store(&self.component);
+        let instance = self.component.instance_pre().instantiate(&mut store).map_err(CallError::of_instantiation)?;
+        let bindings = Bindings::new(&mut store, &instance).map_err(CallError::of_instantiation)?;
+        Ok((store, instance, bindings))
     }
 }

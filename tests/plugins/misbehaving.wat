@@ -1,5 +1,6 @@
 ;; A plugin that takes every policy, and whose `decide` does what `now` says:
-;; 1 never ends, 2 traps, 3 allocates without end, anything else answers not-ours.
+;; 1 never ends, 2 traps, 3 allocates without end, 5 traps if the instance was asked that before, anything else answers
+;; not-ours.
 ;; A policy that begins with `L` is compiled for ever, one that begins with `T` traps.
 (module
   (import "[export]hookgate:kapso/gate@0.1.0" "[resource-new]gate" (func $new (param i32) (result i32)))
@@ -24,7 +25,12 @@
     (i32.store (i32.const 4) (call $new (i32.const 1)))
     (i32.const 0))
 
-  ;; No sources, no targets, zeros.
+  (func (export "hookgate:kapso/gate@0.1.0#[static]gate.compiled") (result i32)
+    (i32.store8 (i32.const 0) (i32.const 1))
+    (i32.store (i32.const 4) (call $new (i32.const 1)))
+    (i32.const 0))
+
+  ;; No sources, no targets, zeros; `settle` says the same.
   (func (export "hookgate:kapso/gate@0.1.0#[method]gate.settings") (param $this i32) (result i32)
     (i32.const 1024))
 
@@ -35,6 +41,10 @@
     (if (i64.eq (local.get $now) (i64.const 2)) (then (unreachable)))
     (if (i64.eq (local.get $now) (i64.const 3))
       (then (loop $more (drop (memory.grow (i32.const 16))) (br $more))))
+    (if (i64.eq (local.get $now) (i64.const 5))
+      (then
+        (if (i32.load (i32.const 3072)) (then (unreachable)))
+        (i32.store (i32.const 3072) (i32.const 1))))
     (i32.const 2048))
 
   (func (export "hookgate:kapso/gate@0.1.0#[static]gate.secret-names") (param i32 i32) (result i32) (unreachable))
@@ -48,4 +58,4 @@
   (func (export "hookgate:kapso/gate@0.1.0#[method]gate.route") (param i32) (result i32) (unreachable))
   (func (export "hookgate:kapso/gate@0.1.0#[method]gate.narrow")
     (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32) (unreachable))
-  (func (export "hookgate:kapso/gate@0.1.0#[method]gate.settle") (param i32 i32 i32) (result i32) (unreachable)))
+  (func (export "hookgate:kapso/gate@0.1.0#[method]gate.settle") (param i32 i32 i32) (result i32) (i32.const 1024)))

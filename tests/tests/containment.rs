@@ -16,6 +16,7 @@ const NEVER_ENDS: u64 = 1;
 const TRAPS: u64 = 2;
 const ALLOCATES: u64 = 3;
 const BEHAVES: u64 = 4;
+const LEAVES_TRACES: u64 = 5;
 
 const REUSE: Instances = Instances::Reuse { max_calls: NonZeroU64::MAX };
 
@@ -35,6 +36,12 @@ fn gate(instances: Instances) -> Gate {
     plugin.compile("{}", &Secrets::new()).unwrap()
 }
 
+/// A gate whose calls may take long, for a machine that has much else to do.
+fn patient(instances: Instances) -> Gate {
+    let options = Options { time_per_call: Duration::from_secs(60), ..options(instances) };
+    Plugin::from_bytes(&misbehaving(), &options).unwrap().compile("{}", &Secrets::new()).unwrap()
+}
+
 fn decide(gate: &Gate, now: u64) -> Result<Decision, CallError> {
     gate.decide(&Request { head: Head { method: "POST", path: "/", headers: &[] }, body: b"{}" }, now)
 }
@@ -52,6 +59,45 @@ fn each_failure_has_its_name_and_the_next_call_works() {
             assert_eq!(decide(&gate, BEHAVES), Ok(Decision::NotOurs));
         }
     }
+}
+
+#[test]
+fn what_a_call_leaves_behind_reaches_no_other_where_instances_are_fresh() {
+    let reused = patient(REUSE);
+    assert_eq!(decide(&reused, LEAVES_TRACES), Ok(Decision::NotOurs));
+    assert!(matches!(decide(&reused, LEAVES_TRACES), Err(CallError::Trapped(_))), "the plugin does leave traces");
+    let fresh = patient(Instances::Fresh);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..50).for_each(|_| assert_eq!(decide(&fresh, LEAVES_TRACES), Ok(Decision::NotOurs))));
+        }
+    });
+}
+
+#[test]
+fn instances_are_made_ahead_as_many_as_calls_may_run() {
+    let gate = patient(REUSE);
+    assert_eq!(gate.instances(), 1, "the one that compiled the policy");
+    assert_eq!(gate.warm(), Ok(true));
+    assert_eq!(gate.warm(), Ok(false));
+    assert_eq!(gate.instances(), 2);
+    assert!(decide(&gate, TRAPS).is_err());
+    assert_eq!(gate.instances(), 1, "one that trapped is thrown away");
+    assert_eq!(gate.warm(), Ok(true));
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..50).for_each(|_| assert_eq!(decide(&gate, BEHAVES), Ok(Decision::NotOurs))));
+        }
+    });
+    assert_eq!(gate.instances(), 2);
+}
+
+#[test]
+fn nothing_waits_where_instances_are_fresh() {
+    let gate = patient(Instances::Fresh);
+    assert_eq!(gate.warm(), Ok(false));
+    assert_eq!(decide(&gate, BEHAVES), Ok(Decision::NotOurs));
+    assert_eq!(gate.instances(), 0);
 }
 
 #[test]

@@ -145,7 +145,11 @@ fn many_threads_share_a_gate() {
 
 #[test]
 fn a_policy_is_replaced_while_it_is_used() {
-    let plugin = Plugin::new(&options()).unwrap();
+    [Instances::default(), Instances::Fresh].into_iter().for_each(replaced_while_used);
+}
+
+fn replaced_while_used(instances: Instances) {
+    let plugin = Plugin::new(&Options { instances, ..options() }).unwrap();
     let gate = |secret: &str| {
         let policy = r#"{"sources": [{"name": "a", "path": "/webhooks/whatsapp", "secrets": ["K"]}]}"#;
         plugin.compile(policy, &Secrets::from([("K", secret)])).unwrap()
@@ -208,29 +212,36 @@ fn policy_files_that_cannot_be_read_are_told_apart() {
     assert!(matches!(Document::read(file.path()), Err(ReadError::Syntax { .. })));
 }
 
+/// How many pieces of machine code there are in a folder and those below. What the cache notes about them has an ending.
+fn files(folder: &Path) -> usize {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.map(|path| if path.is_dir() { files(&path) } else { usize::from(path.extension().is_none()) }).sum()
+}
+
 #[test]
 fn the_cache_is_filled_once_and_used() {
     let folder = tempfile::tempdir().unwrap();
     let options = Options { cache: Cache::Directory(folder.path().join("new")), ..Options::default() };
-    let files = || {
-        let mut folders = vec![folder.path().to_owned()];
-        let mut files = 0;
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap()) {
-                match entry.file_type().unwrap().is_dir() {
-                    true => folders.push(entry.path()),
-                    false => files += 1,
-                }
-            }
-        }
-        files
-    };
     deliver(&split(&options), &batch());
-    assert!(files() > 0);
+    let filled = files(folder.path());
+    assert!(filled > 0);
     deliver(&split(&options), &batch());
     let not_a_folder = tempfile::NamedTempFile::new().unwrap();
     let options = Options { cache: Cache::Directory(not_a_folder.path().to_owned()), ..Options::default() };
     assert!(matches!(Plugin::new(&options), Err(LoadError::Cache { .. })));
+}
+
+#[test]
+fn what_has_compiled_a_policy_and_so_holds_its_secrets_is_not_kept_on_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = Cache::Directory(folder.path().to_owned());
+    let plugin = Plugin::new(&Options { cache, instances: Instances::Fresh, ..Options::default() }).unwrap();
+    let before = files(folder.path());
+    assert!(before > 0, "the plugin itself is");
+    let policy = r#"{"sources": [{"name": "a", "path": "/webhooks/whatsapp", "secrets": ["K"]}]}"#;
+    let gate = plugin.compile(policy, &Secrets::from([("K", SECRET)])).unwrap();
+    deliver(&gate, &batch());
+    assert_eq!(files(folder.path()), before);
 }
 
 #[test]

@@ -2,7 +2,9 @@
 //! place where it stands, which stays until the host calls the function's `cabi_post_`.
 #![allow(unsafe_code)] // The names that the contract prescribes, and a gate by its address, which the host keeps valid.
 
-use alloc::boxed::Box;
+use ::core::ptr::null_mut;
+use ::core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
+use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -66,15 +68,31 @@ exports! {
         memory::wipe_at_end();
         let policy = Run::new(policy, policy_len).text();
         let secrets = lift::secrets(Run::new(secrets, secrets_len));
-        let compiled = memory::lasting(|| core::Gate::compile(policy, &secrets).map(Box::new));
+        let compiled = memory::lasting(|| core::Gate::compile(policy, &secrets).map(Rc::new));
         match compiled {
-            Ok(gate) => Ok(Handle(new(Box::into_raw(gate)))),
+            Ok(gate) => {
+                let gate = Rc::into_raw(gate).cast_mut();
+                LAST.store(gate, Relaxed);
+                Ok(Handle(new(gate)))
+            }
             Err(errors) => {
                 let answer = errors.clone();
                 memory::lasting(|| drop(errors));
                 Err(answer)
             }
         }
+    }
+
+    #[
+        "hookgate:kapso/gate@0.1.0#[static]gate.compiled",
+        "cabi_post_hookgate:kapso/gate@0.1.0#[static]gate.compiled"
+    ]
+    fn compiled() -> Option<Handle> {
+        let gate = LAST.load(Relaxed);
+        (!gate.is_null()).then(|| {
+            unsafe { Rc::increment_strong_count(gate.cast_const()) };
+            Handle(new(gate))
+        })
     }
 
     #[
@@ -205,6 +223,9 @@ exports! {
     }
 }
 
+/// The gate that was compiled last, as long as the host holds it.
+static LAST: AtomicPtr<core::Gate> = AtomicPtr::new(null_mut());
+
 fn head<'a>(method: Run<u8>, path: Run<u8>, headers: &'a [core::Header<'a>]) -> core::Head<'a> {
     core::Head { method: method.text(), path: path.text(), headers }
 }
@@ -234,7 +255,11 @@ fn new(gate: *mut core::Gate) -> u32 {
 
 #[unsafe(export_name = "hookgate:kapso/gate@0.1.0#[dtor]gate")]
 extern "C" fn drop_gate(gate: *mut core::Gate) {
-    memory::lasting(|| drop(unsafe { Box::from_raw(gate) }));
+    let held = unsafe { Rc::from_raw(gate.cast_const()) };
+    if Rc::strong_count(&held) == 1 && LAST.load(Relaxed) == gate {
+        LAST.store(null_mut(), Relaxed);
+    }
+    memory::lasting(|| drop(held));
 }
 
 #[unsafe(export_name = "cabi_realloc")]

@@ -25,7 +25,11 @@ pub(crate) fn answer(state: &Arc<State>, request: &Request<Incoming>) -> Answer 
             text(StatusCode::SERVICE_UNAVAILABLE, TEXT, "stopping\n".to_owned())
         }
         "/readyz" => text(StatusCode::OK, TEXT, "ready\n".to_owned()),
-        "/metrics" => text(StatusCode::OK, OPEN_METRICS, state.metrics.text(state.store.held())),
+        "/metrics" => text(
+            StatusCode::OK,
+            OPEN_METRICS,
+            state.metrics.text(state.store.held(), state.active.load().gate.instances()),
+        ),
         _ => text(StatusCode::NOT_FOUND, TEXT, "/healthz, /readyz or /metrics\n".to_owned()),
     }
 }

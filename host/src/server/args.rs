@@ -147,8 +147,7 @@ pub enum Reuse {
     /// An instance serves one call after another.
     #[default]
     Reuse,
-    /// A new instance for each call, which also compiles the policy anew: slower, and nothing that one delivery leaves behind
-    /// can reach another.
+    /// A new instance for each call: slower, and nothing that one delivery leaves behind can reach another.
     Fresh,
 }
 

@@ -1,10 +1,13 @@
 //! A request's body, read under limits.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body, Frame, Incoming};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
@@ -24,22 +27,64 @@ pub(crate) struct Held {
     pub(crate) _room: Option<OwnedSemaphorePermit>,
 }
 
+/// A body of which nothing or the first piece was read.
+pub(crate) struct Begun {
+    body: Incoming,
+    first: Option<Result<Frame<Bytes>, hyper::Error>>,
+}
+
+impl Begun {
+    /// Nothing of it was asked for.
+    pub(crate) fn unread(body: Incoming) -> Self {
+        Begun { body, first: None }
+    }
+
+    /// Takes what came along with the head, waiting for nobody. hyper hands a body over in the turn after it is asked for it.
+    pub(crate) async fn ahead(mut body: Incoming) -> Self {
+        let mut asked = false;
+        let first = poll_fn(|context| match Pin::new(&mut body).poll_frame(context) {
+            Poll::Pending if !asked => {
+                asked = true;
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Poll::Pending => Poll::Ready(None),
+            ready => ready,
+        });
+        let first = first.await;
+        Begun { body, first }
+    }
+
+    /// Whether all of it has come.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.body.is_end_stream() && !matches!(self.first, Some(Err(_)))
+    }
+
+    async fn next(&mut self) -> Option<Result<Frame<Bytes>, hyper::Error>> {
+        match self.first.take() {
+            None => self.body.frame().await,
+            first => first,
+        }
+    }
+}
+
 /// Reads a body of at most `limit` bytes. It takes `room` for what has come, not for what is announced, so that nobody occupies
 /// it without sending.
 pub(crate) async fn read(
-    mut body: Incoming,
+    mut body: Begun,
     limit: u64,
     deadline: Instant,
     room: &Arc<Semaphore>,
 ) -> Result<Held, Unread> {
     const FIRST: u64 = 64 * 1024;
-    let declared = body.size_hint().lower();
+    let first = body.first.as_ref().and_then(|first| first.as_ref().ok()).and_then(Frame::data_ref);
+    let declared = body.body.size_hint().lower() + first.map_or(0, |data| data.len() as u64);
     if declared > limit {
         return Err(Unread::TooLarge);
     }
     let mut bytes = BytesMut::with_capacity(usize::try_from(declared.min(FIRST)).unwrap_or_default());
     let mut taken: Option<OwnedSemaphorePermit> = None;
-    while let Some(frame) = timeout_at(deadline, body.frame()).await.map_err(|_| Unread::TooSlow)? {
+    while let Some(frame) = timeout_at(deadline, body.next()).await.map_err(|_| Unread::TooSlow)? {
         let Ok(data) = frame.map_err(|_| Unread::Broken)?.into_data() else {
             continue;
         };

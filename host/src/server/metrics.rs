@@ -100,6 +100,7 @@ pub(crate) struct Metrics {
     target_seconds: Family<TargetLabels, Histogram>,
     duplicates: Family<TargetLabels, Counter>,
     in_flight: Gauge,
+    plugin_instances: Gauge,
     keys_in_flight: Gauge,
     keys_remembered: Gauge,
     store_failures: Family<OperationLabels, Counter>,
@@ -138,6 +139,7 @@ impl Metrics {
             target_seconds: Family::new_with_constructor(histogram),
             duplicates: Family::default(),
             in_flight: Gauge::default(),
+            plugin_instances: Gauge::default(),
             keys_in_flight: Gauge::default(),
             keys_remembered: Gauge::default(),
             store_failures: Family::default(),
@@ -177,6 +179,11 @@ impl Metrics {
         );
         registry.register("duplicates", "Events not sent because they were delivered before", self.duplicates.clone());
         registry.register("requests_in_flight", "Requests under way", self.in_flight.clone());
+        registry.register(
+            "plugin_instances",
+            "Instances of the plugin that have compiled the policy in force",
+            self.plugin_instances.clone(),
+        );
         registry.register("keys_in_flight", "Event keys begun and not finished", self.keys_in_flight.clone());
         registry.register(
             "keys_remembered",
@@ -294,8 +301,9 @@ impl Metrics {
     }
 
     /// Everything, in Prometheus' text form.
-    pub(crate) fn text(&self, held: Held) -> String {
+    pub(crate) fn text(&self, held: Held, instances: usize) -> String {
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        self.plugin_instances.set(count(instances));
         self.keys_in_flight.set(count(held.in_flight));
         self.keys_remembered.set(count(held.delivered));
         self.weigh(self.since.elapsed());

@@ -260,6 +260,7 @@ impl Server {
         let reloader = Arc::new(reloader);
         others.push(tokio::spawn(reloader.clone().watch()));
         announce(&state.active.load(), "the policy is in force");
+        warm(state.active.load_full());
         Ok(Server { address, admin_address, state, reloader, deliveries, others })
     }
 
@@ -333,6 +334,20 @@ fn local(socket: &TcpListener, address: SocketAddr) -> Result<SocketAddr, Error>
 fn announce(active: &Active, message: &str) {
     let settings = active.gate.settings();
     tracing::info!(sources = settings.sources.len(), targets = settings.targets.len(), "{message}");
+}
+
+/// Has the instances for concurrent calls made in the background, so that no delivery waits for one. Ends early when the policy is
+/// replaced.
+fn warm(active: Arc<Active>) {
+    tokio::task::spawn_blocking(move || {
+        while Arc::strong_count(&active) > 1 {
+            match active.gate.warm() {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => return tracing::error!(%error, "no further instance of the plugin could be made"),
+            }
+        }
+    });
 }
 
 fn unix_time() -> u64 {

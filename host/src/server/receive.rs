@@ -1,24 +1,27 @@
 //! One request, from its head to its answer.
 
 use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::RETRY_AFTER;
+use futures_util::FutureExt;
+use http::header::{EXPECT, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::active::Active;
-use super::body::{Unread, read};
+use super::body::{Begun, Held, Unread, read};
 use super::deliver::{Sent, deliver};
 use super::received::{Peer, Received};
 use super::report::{Report, Story, Trouble};
 use super::state::State;
 use super::unix_time;
 use crate::CallError;
-use crate::types::{Admission, Decision, Refusal, Response};
+use crate::types::{Admission, Decision, Deliver, Refusal, Response};
 
 pub(crate) type Answer = http::Response<Full<Bytes>>;
 
@@ -37,7 +40,7 @@ pub(crate) async fn receive(
     let received = Received::new(parts, peer);
     let active = state.active.load_full();
     let source = active.source(received.path()).map(str::to_owned);
-    Ok(Intake { state, active, source, received, started }.answer(body).await)
+    Ok(Intake { state, active, source, received, started, place: None }.answer(body).await)
 }
 
 /// A request under way. It keeps the policy that it met first until it is answered.
@@ -48,15 +51,26 @@ struct Intake {
     source: Option<String>,
     received: Received,
     started: Instant,
+    /// What it takes of the server's limits, once its body is there.
+    place: Option<(Held, OwnedSemaphorePermit)>,
 }
 
 impl Intake {
     async fn answer(mut self, body: Incoming) -> Answer {
-        let limit = match self.received.lend(|request| self.active.gate.admit(&request.head)) {
-            Ok(Admission::Read(limit)) => limit,
-            Ok(Admission::NotOurs) => return self.not_ours(),
-            Ok(Admission::Respond(refusal)) => return self.refuse(refusal),
-            Err(error) => return self.trouble(Trouble::Gate(error)),
+        // Who expects to be told to go on hears first whether there is a point in it.
+        let body = match self.received.headers.contains_key(EXPECT) {
+            true => Begun::unread(body),
+            false => Begun::ahead(body).await,
+        };
+        let limit = match body.is_whole() {
+            // There is nothing left to spare anybody, and `decide` says what `admit` would have said.
+            true => self.active.gate.settings().body_bytes,
+            false => match self.received.lend(|request| self.active.gate.admit(&request.head)) {
+                Ok(Admission::Read(limit)) => limit,
+                Ok(Admission::NotOurs) => return self.not_ours(),
+                Ok(Admission::Respond(refusal)) => return self.refuse(refusal),
+                Err(error) => return self.trouble(Trouble::Gate(error)),
+            },
         };
         let deadline = self.started + self.state.limits.body_time;
         let held = match read(body, limit, deadline, &self.state.room).await {
@@ -76,17 +90,10 @@ impl Intake {
             return self.trouble(Trouble::Overloaded);
         };
         self.received.body = held.bytes.clone();
-        // From here on the sender may hang up: what was begun is finished, so that its keys are committed or released.
+        self.place = Some((held, slot));
         let this = Arc::new(self);
-        let work = this.state.tasks.spawn({
-            let this = this.clone();
-            async move {
-                let answer = this.carry_out().await;
-                drop((held, slot));
-                answer
-            }
-        });
-        work.await.unwrap_or_else(|_| this.trouble(Trouble::Panicked))
+        let answer = AssertUnwindSafe(this.carry_out()).catch_unwind().await;
+        answer.unwrap_or_else(|_| this.trouble(Trouble::Panicked))
     }
 
     async fn carry_out(self: &Arc<Self>) -> Answer {
@@ -96,12 +103,13 @@ impl Intake {
             Ok(Decision::Respond(refusal)) => return self.refuse(refusal),
             Err(error) => return self.trouble(Trouble::Gate(error)),
         };
-        let deadline = self.started + self.state.limits.answer_time;
-        let Sent { tries, answer } = deliver(&self.state, &self.active, &self.received, &delivery, deadline).await;
-        match answer {
-            Ok(response) => self.close(respond(response), Story::Genuine { delivery: &delivery, tries: &tries }),
-            Err(error) => self.trouble(Trouble::Gate(error)),
+        if delivery.dispatches.is_empty() {
+            return self.deliver(&delivery).await;
         }
+        // From here on the sender may hang up: what was begun is finished, so that its keys are committed or released.
+        let this = self.clone();
+        let work = self.state.tasks.spawn(async move { this.deliver(&delivery).await });
+        work.await.unwrap_or_else(|_| self.trouble(Trouble::Panicked))
     }
 
     async fn decide(self: &Arc<Self>) -> Result<Decision, CallError> {
@@ -109,10 +117,22 @@ impl Intake {
         if self.received.body.len() < LARGE {
             return decide(self);
         }
-        let _turn = self.state.large_bodies.acquire().await;
+        let turn = self.state.large_bodies.clone().acquire_owned().await;
         let this = self.clone();
-        let work = tokio::task::spawn_blocking(move || decide(&this));
+        let work = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            decide(&this)
+        });
         work.await.unwrap_or_else(|panic| Err(CallError::Trapped(panic.to_string())))
+    }
+
+    async fn deliver(&self, delivery: &Deliver) -> Answer {
+        let deadline = self.started + self.state.limits.answer_time;
+        let Sent { tries, answer } = deliver(&self.state, &self.active, &self.received, delivery, deadline).await;
+        match answer {
+            Ok(response) => self.close(respond(response), Story::Genuine { delivery, tries: &tries }),
+            Err(error) => self.trouble(Trouble::Gate(error)),
+        }
     }
 
     fn not_ours(&self) -> Answer {

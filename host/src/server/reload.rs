@@ -51,6 +51,7 @@ impl Reloader {
                 known.clone_from(files);
                 self.state.metrics.reloaded("ok");
                 super::announce(&self.state.active.load(), "the policy was read again");
+                super::warm(self.state.active.load_full());
             }
             Err(error) => {
                 *known = before;

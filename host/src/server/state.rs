@@ -29,7 +29,7 @@ pub(crate) struct State {
     pub(crate) slots: Arc<Semaphore>,
     /// One for each large body that may be decided at a time. Together with one call a thread of the runtime this stays
     /// within what the plugin serves at once, so that nobody waits for an instance.
-    pub(crate) large_bodies: Semaphore,
+    pub(crate) large_bodies: Arc<Semaphore>,
     /// What goes on when its sender has hung up.
     pub(crate) tasks: TaskTracker,
     pub(crate) stopping: CancellationToken,
@@ -56,7 +56,7 @@ impl State {
             recorder,
             room: semaphore(limits.bytes),
             slots: semaphore(limits.requests),
-            large_bodies: Semaphore::new(threads),
+            large_bodies: semaphore(threads),
             limits,
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use hookgate::Secrets;
 use hookgate::server::{Config, Policy};
+use hookgate::{Options, Secrets};
 use hookgate_tests::Delivery;
 use hookgate_tests::hooked::{Hooked, SECRET, free_ports, plugin};
 use hookgate_tests::upstream::{Reply, Upstream};
@@ -54,6 +54,20 @@ async fn a_new_policy_is_in_force_and_what_was_delivered_is_remembered() {
     assert_eq!(hooked.status(&Delivery::message("wamid.2", SECRET)).await, 200);
     assert_eq!((old.rest().len(), new.rest().len()), (1, 1));
     assert_eq!(hooked.metric(r#"hookgate_policy_reloads_total{result="ok"}"#).await, 1.0);
+}
+
+#[tokio::test]
+async fn instances_for_all_calls_are_made_ahead_of_them() {
+    let upstream = Upstream::answering(Reply::Status(200)).await;
+    let file = PolicyFile::new(&all_to(&upstream));
+    let hooked = Hooked::start(file.config()).await;
+    let warm = async || {
+        let expected = Options::default().max_concurrency.get() as f64;
+        while hooked.metric("hookgate_plugin_instances").await < expected {}
+    };
+    warm().await;
+    hooked.server.reload().await.expect("a good policy");
+    warm().await;
 }
 
 #[tokio::test]

@@ -30,8 +30,8 @@ pub struct Recording {
     pub folder: PathBuf,
     /// Bytes that all files together may have: before there would be more the oldest file is removed.
     pub bytes: u64,
-    /// Keeps what the gate refused as well, if it was read so far: a signature that is missing or malformed is refused before
-    /// the body is read.
+    /// Keeps what the gate refused as well, if it was read so far: a signature that is missing or malformed is refused without
+    /// waiting for the body.
     pub forged: bool,
     /// Keeps the signatures, so that a delivery can be verified again.
     pub signatures: bool,
