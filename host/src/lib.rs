@@ -87,7 +87,7 @@
 //!
 //! A call takes microseconds, so nothing is asynchronous. On a runtime, call from its threads; give bodies of megabytes to a
 //! blocking thread. [`Options::instances`] chooses between reusing instances, which is the default, and a fresh one for
-//! each call, which isolates calls from each other at the price of some twenty microseconds. [`Gate::warm`] makes reused instances
+//! each call, which isolates calls from each other at the price of some tens of microseconds. [`Gate::warm`] makes reused instances
 //! ahead of the calls that need them.
 //!
 //! # Features
