@@ -1,7 +1,7 @@
 //! The WIT component: `hookgate_core` behind `wit/gate.wit`. It translates between the two and has no opinion of its own.
 //!
 //! Answers are written into memory as the canonical ABI has them, straight from the core's types and without a copy of any
-//! text: generated bindings would make a second set of types of them, which took a third of the time and a quarter of the
+//! text: generated bindings would make a second set of types of them, which took a seventh of the time and a fifth of the
 //! component. That what is written is what the contract says is a test here ([`shape`]) and, on whole deliveries, the
 //! business of the tests that compare every build.
 //!
