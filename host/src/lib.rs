@@ -123,6 +123,8 @@ mod plugin;
 pub mod policy;
 pub mod secrets;
 #[cfg(feature = "program")]
+mod send;
+#[cfg(feature = "program")]
 pub mod server;
 mod shared;
 mod sign;

@@ -3,6 +3,7 @@
 pub mod builds;
 mod built;
 pub mod client;
+pub mod counter;
 mod delivery;
 pub mod envoy;
 pub mod hooked;

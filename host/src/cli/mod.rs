@@ -10,6 +10,7 @@ mod listen;
 mod message;
 mod replay;
 mod report;
+mod send;
 mod sign;
 mod text;
 
@@ -62,6 +63,7 @@ enum Command {
     Decide(explain::Args),
     Replay(replay::Args),
     Sign(sign::Args),
+    Send(Box<send::Args>),
     Check(check::Args),
     Webhooks(kapso::webhooks::Args),
     Deliveries(kapso::deliveries::Args),
@@ -87,6 +89,8 @@ Examples:
   hookgate decide got.json --policy hookgate.yaml --json
                                               what would become of it?
   hookgate sign body.json --secret K=whsec    its signature, and a curl line
+  hookgate send http://127.0.0.1:8080/webhooks/whatsapp --secret K=whsec
+                                              what would Kapso make of your receiver?
   hookgate replay http://127.0.0.1:8080 got   send again what serve --record kept
   hookgate webhooks list                      what is registered with Kapso?
   hookgate deliveries --follow                what does Kapso send, and how does it go?
@@ -109,6 +113,7 @@ pub fn main() -> ExitCode {
         Command::Decide(args) => explain::run(explain::Verb::Decide, args),
         Command::Replay(args) => replay::run(args),
         Command::Sign(args) => sign::run(args),
+        Command::Send(args) => send::run(*args),
         Command::Check(args) => check::run(args),
         Command::Webhooks(args) => kapso::webhooks::run(args),
         Command::Deliveries(args) => kapso::deliveries::run(args),

@@ -27,7 +27,7 @@ pub(crate) mod forward;
 mod listen;
 pub mod log;
 mod metrics;
-mod pause;
+pub(crate) mod pause;
 mod receive;
 mod received;
 mod record;
@@ -350,6 +350,6 @@ fn warm(active: Arc<Active>) {
     });
 }
 
-fn unix_time() -> u64 {
+pub(crate) fn unix_time() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
