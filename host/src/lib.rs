@@ -43,6 +43,7 @@
 //!     let status = match gate.decide(&Request { head, body }, now)? {
 //!         Decision::NotOurs => 404,
 //!         Decision::Respond(refusal) => refusal.response.status,
+//!         Decision::Redirect(_) => unreachable!("the policy has no `setup_links`"),
 //!         Decision::Deliver(deliver) => {
 //!             let event = &deliver.delivery.events[0];
 //!             println!("{} genuine by {}", event.name.as_deref().unwrap_or("unnamed"), deliver.proof.secret);
@@ -81,6 +82,10 @@
 //!   [`Gate::narrow`] gives the messages for these. [`Settlement::verdicts`] says which to keep and which to release.
 //! - **Answer 500 when a call fails** ([`CallError`]) and forward nothing. The next call is served by a new instance.
 //!
+//! - **Send browsers on**, if the policy has `setup_links`: [`Decision::Redirect`] is somebody's browser that Kapso sent back from a
+//!   setup link. Answer with its page, or send the request to its target and answer as that does. Nothing there is signed: it
+//!   is a hint for what to show, and never proof that a number is connected.
+//!
 //! The server in this crate, `hookgate serve`, does all that.
 //!
 //! # Instances
@@ -101,6 +106,7 @@
 //! [`Outcome::Duplicate`]: types::Outcome::Duplicate
 //! [`Outcome::InFlight`]: types::Outcome::InFlight
 //! [`Settlement::verdicts`]: types::Settlement::verdicts
+//! [`Decision::Redirect`]: types::Decision::Redirect
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 

@@ -9,13 +9,13 @@ use std::fmt;
 use crate::bindings::exports::hookgate::kapso::gate as wit;
 
 pub use wit::{
-    AccountEvent, Admission, AgentRun, Attempt, Batch, BodyOut, Button, ConfigEvent, ContactCard, ContactEvent,
-    ContactPhone, Contradiction, Conversation, ConversationEvent, Decision, DedupeSettings, Deliver, Delivery, Detail,
-    Dispatch, EventResult as Event, FlowReply, HeaderResult as HeaderOut, Kind, Location, MarketingPreference, Media,
-    Message, MessageContent, MessageError, MessageOut, MetaChange, NameOrigin, Order, OrderItem, Outcome, ParseError,
-    Parsed, PhoneNumberEvent, PolicyError, ProjectEvent, Proof, Reaction, Refusal, Rejection, Reply, Response,
-    Restriction, Route, Settings, Settlement, SourceSettings, Span, Status, SystemMessage, TargetSettings, Template,
-    Verdict, WorkflowEvent,
+    AccountEvent, Admission, AgentRun, Attempt, Batch, BodyOut, Button, ConfigEvent, Connection, ContactCard,
+    ContactEvent, ContactPhone, Contradiction, Conversation, ConversationEvent, Decision, DedupeSettings, Deliver,
+    Delivery, Detail, Dispatch, EventResult as Event, FlowReply, HeaderResult as HeaderOut, Kind, Location,
+    MarketingPreference, Media, Message, MessageContent, MessageError, MessageOut, MetaChange, NameOrigin, Onward,
+    Order, OrderItem, Outcome, ParseError, Parsed, PhoneNumberEvent, PolicyError, ProjectEvent, Proof, Reaction,
+    Redirect, RedirectOutcome, Refusal, Rejection, Relay, Reply, Response, Restriction, Route, Settings, Settlement,
+    SetupError, SourceSettings, Span, Status, SystemMessage, TargetSettings, Template, Verdict, WorkflowEvent,
 };
 
 /// One received header field. A field that was sent twice is two of these, in the order received.
@@ -84,6 +84,31 @@ impl Kind {
             Self::Project => "project",
             Self::Meta => "meta",
             Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl RedirectOutcome {
+    /// `completed`, or Kapso's error code.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Completed(_) => "completed",
+            Self::Failed(error) => error.code(),
+        }
+    }
+}
+
+impl SetupError {
+    /// Kapso's code, such as `link_expired`.
+    pub fn code(&self) -> &str {
+        match self {
+            Self::FacebookAuthFailed => "facebook_auth_failed",
+            Self::PhoneVerificationFailed => "phone_verification_failed",
+            Self::WabaLimitReached => "waba_limit_reached",
+            Self::TokenExchangeFailed => "token_exchange_failed",
+            Self::LinkExpired => "link_expired",
+            Self::AlreadyUsed => "already_used",
+            Self::Other(code) => code,
         }
     }
 }

@@ -72,6 +72,7 @@ fn natively(question: &Question, pieces: Option<usize>) -> Value {
         Some(size) => match gate.admit(&head) {
             core::Admission::NotOurs => core::Decision::NotOurs,
             core::Admission::Respond(refusal) => core::Decision::Respond(refusal),
+            core::Admission::Redirect(redirect) => core::Decision::Redirect(redirect),
             core::Admission::Read(mut intake) => {
                 let fed = question.body.chunks(size).try_for_each(|piece| intake.feed(&gate, piece));
                 fed.map_or_else(core::Decision::Respond, |()| intake.finish(&gate, &request, question.now))
@@ -81,13 +82,33 @@ fn natively(question: &Question, pieces: Option<usize>) -> Value {
     readable(match &decision {
         core::Decision::NotOurs => json!("NotOurs"),
         core::Decision::Respond(refusal) => json!({ "Respond": {
-            "response": {
-                "status": refusal.response.status,
-                "headers": headers_out(&refusal.response.headers),
-                "body": refusal.response.body,
-            },
+            "response": response(&refusal.response),
             "source": refusal.source,
             "rejection": refusal.rejection.map(|rejection| format!("{rejection:?}")),
+        }}),
+        core::Decision::Redirect(redirect) => json!({ "Redirect": {
+            "setup_link": redirect.setup_link,
+            "setup_link_id": redirect.setup_link_id,
+            "outcome": match &redirect.outcome {
+                core::RedirectOutcome::Completed(connection) => json!({ "Completed": {
+                    "phone_number_id": connection.phone_number_id,
+                    "business_account_id": connection.business_account_id,
+                    "provisioned_phone_number_id": connection.provisioned_phone_number_id,
+                    "display_phone_number": connection.display_phone_number,
+                    "whatsapp_config_id": connection.whatsapp_config_id,
+                }}),
+                core::RedirectOutcome::Failed(core::SetupError::Other(code)) => json!({ "Failed": { "Other": code } }),
+                core::RedirectOutcome::Failed(error) => json!({ "Failed": format!("{error:?}") }),
+            },
+            "onward": match &redirect.onward {
+                core::Onward::Page(page) => json!({ "Page": response(page) }),
+                core::Onward::Target(relay) => json!({ "Target": {
+                    "target": relay.target,
+                    "drop_headers": relay.drop_headers,
+                    "set_headers": headers_out(&relay.set_headers),
+                    "answer_headers": headers_out(&relay.answer_headers),
+                }}),
+            },
         }}),
         core::Decision::Deliver(deliver) => json!({ "Deliver": {
             "proof": { "source": deliver.proof.source, "secret": deliver.proof.secret },
@@ -103,6 +124,14 @@ fn natively(question: &Question, pieces: Option<usize>) -> Value {
                 "messages": dispatch.messages.iter().map(message).collect::<Vec<_>>(),
             })).collect::<Vec<_>>(),
         }}),
+    })
+}
+
+fn response(response: &core::Response) -> Value {
+    json!({
+        "status": response.status,
+        "headers": headers_out(&response.headers),
+        "body": response.body,
     })
 }
 

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, Version};
+use http::{HeaderMap, Method, Request, Response, Version};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Frame, Incoming};
@@ -31,6 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub enum Reply {
     /// Answers this status.
     Status(u16),
+    /// Answers this status with these header fields.
+    Page(u16, Vec<(&'static str, &'static str)>),
     /// Answers this status with `location`.
     Redirect(String),
     /// Answers this status when the test adds a permit.
@@ -48,6 +50,8 @@ pub enum Reply {
 /// A message that arrived.
 #[derive(Clone, Debug)]
 pub struct Seen {
+    /// The method.
+    pub method: Method,
     /// Path and query.
     pub path: String,
     /// Header fields.
@@ -194,7 +198,8 @@ impl Target {
         let (parts, body) = request.into_parts();
         let body = body.collect().await.map_err(|_| "the message broke off")?.to_bytes();
         let path = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
-        let seen = Seen { path, headers: parts.headers, body, version: parts.version, connection };
+        let seen =
+            Seen { method: parts.method, path, headers: parts.headers, body, version: parts.version, connection };
         let reply = self.script.lock().expect("nobody panicked").take();
         // The test may have ended.
         let _ = self.arrived.send(seen);
@@ -202,6 +207,12 @@ impl Target {
         let full = |text: &'static str| Full::new(Bytes::from_static(text.as_bytes())).boxed();
         let response = match reply {
             Reply::Status(status) => response.status(status).body(full("thanks")),
+            Reply::Page(status, fields) => {
+                let fields = fields.into_iter();
+                let response =
+                    fields.fold(response.status(status), |response, (name, value)| response.header(name, value));
+                response.body(full("thanks"))
+            }
             Reply::Redirect(to) => response.status(302).header("location", to).body(full("")),
             Reply::Held(permits, status) => {
                 permits.acquire().await.expect("never closed").forget();

@@ -35,18 +35,35 @@ records! {
 
     "message-out": core::Message { events, body, drop_headers, set_headers }
 
+    "redirect": core::Redirect<'_> { setup_link, setup_link_id, outcome, onward }
+
+    "connection": core::Connection {
+        phone_number_id, business_account_id, provisioned_phone_number_id, display_phone_number, whatsapp_config_id,
+    }
+
+    "relay": core::Relay<'_> { target, drop_headers, set_headers, answer_headers }
+
     "settlement": core::Settlement { response, verdicts }
 }
 
 variants! {
     "rejection": core::Rejection {
         UnknownSource, WrongMethod, TooLarge, MissingSignature, RepeatedSignature, MalformedSignature, WrongSignature,
-        UnknownTenant, TooOld, WrongVerifyToken,
+        UnknownTenant, TooOld, WrongVerifyToken, BadRedirect,
     }
 
-    "admission": Admission<'_> { NotOurs, Respond(refusal), Read(limit) }
+    "admission": Admission<'_> { NotOurs, Respond(refusal), Read(limit), Redirect }
 
-    "decision": core::Decision<'_> { NotOurs, Respond(refusal), Deliver(deliver) }
+    "redirect-outcome": core::RedirectOutcome { Completed(connection), Failed(error) }
+
+    "setup-error": core::SetupError {
+        FacebookAuthFailed, PhoneVerificationFailed, WabaLimitReached, TokenExchangeFailed, LinkExpired, AlreadyUsed,
+        Other(code),
+    }
+
+    "onward": core::Onward<'_> { Page(response), Target(relay) }
+
+    "decision": core::Decision<'_> { NotOurs, Respond(refusal), Deliver(deliver), Redirect(redirect) }
 
     "body-out": core::BodyOut { AsReceived, Part(span), Rewritten(body) }
 
@@ -112,6 +129,7 @@ pub(crate) enum Admission<'g> {
     NotOurs,
     Respond(core::Refusal<'g>),
     Read(u64),
+    Redirect,
 }
 
 impl<'g> From<core::Admission<'g>> for Admission<'g> {
@@ -120,6 +138,7 @@ impl<'g> From<core::Admission<'g>> for Admission<'g> {
             core::Admission::NotOurs => Self::NotOurs,
             core::Admission::Respond(refusal) => Self::Respond(refusal),
             core::Admission::Read(intake) => Self::Read(intake.limit()),
+            core::Admission::Redirect(_) => Self::Redirect,
         }
     }
 }

@@ -1,7 +1,6 @@
 //! What the sender is answered. Kapso counts every status but 200 as a failure and pauses a webhook that fails too often, so
 //! each line here is a decision.
 
-use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -9,6 +8,7 @@ use alloc::vec::Vec;
 use crate::decide::{Refusal, refuse};
 use crate::gate::{Gate, Source};
 use crate::http::{HeaderOut, Response};
+use crate::query::pairs;
 use crate::verify::{Rejection, Token};
 
 /// The longest `hub.challenge` that is echoed, in bytes.
@@ -95,6 +95,7 @@ pub(crate) fn refusal(source: Option<&Source>, rejection: Rejection) -> Response
     match rejection {
         Rejection::UnknownSource => plain(404),
         Rejection::TooLarge => plain(413),
+        Rejection::BadRedirect => plain(400),
         Rejection::WrongMethod => {
             let handshake = source.is_some_and(|source| source.verify_token.is_some());
             let mut response = plain(405);
@@ -113,11 +114,12 @@ pub(crate) fn refusal(source: Option<&Source>, rejection: Rejection) -> Response
 
 /// Answers Meta's GET handshake: the bare challenge if the token is right.
 pub(crate) fn handshake<'g>(source: &'g Source, token: &Token, query: &str) -> Refusal<'g> {
+    let query = &pairs(query).unwrap_or_default();
     let right_token = one(query, "hub.verify_token").is_some_and(|given| token.is(given.as_bytes()));
     let subscribes = one(query, "hub.mode").is_some_and(|mode| mode == "subscribe");
     match one(query, "hub.challenge") {
         Some(challenge) if right_token && subscribes && challenge.len() <= MAX_CHALLENGE => {
-            let body = challenge.into_owned().into_bytes();
+            let body = Vec::from(challenge);
             let response = Response { status: 200, headers: text_headers(), body };
             Refusal { response, source: Some(&source.name), rejection: None }
         }
@@ -126,16 +128,18 @@ pub(crate) fn handshake<'g>(source: &'g Source, token: &Token, query: &str) -> R
 }
 
 /// The value of a parameter that stands in the query exactly once.
-fn one<'q>(query: &'q str, name: &str) -> Option<Cow<'q, str>> {
-    let mut found = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name);
+fn one<'q>(query: &'q [(String, String)], name: &str) -> Option<&'q str> {
+    let mut found = query.iter().filter(|(key, _)| key == name);
     let (_, value) = found.next()?;
     found.next().is_none().then_some(value)
 }
 
 /// A response whose body is the status's reason phrase.
-fn plain(status: u16) -> Response {
+pub(crate) fn plain(status: u16) -> Response {
     let reason = match status {
         200 => "ok",
+        303 => "see other",
+        400 => "bad request",
         401 => "unauthorized",
         404 => "not found",
         405 => "method not allowed",
@@ -154,6 +158,6 @@ fn text_headers() -> Vec<HeaderOut> {
     vec![header("content-type", "text/plain; charset=utf-8"), header("x-content-type-options", "nosniff")]
 }
 
-fn header(name: &'static str, value: &str) -> HeaderOut {
+pub(crate) fn header(name: &'static str, value: &str) -> HeaderOut {
     HeaderOut { name, value: String::from(value) }
 }

@@ -10,7 +10,7 @@ use crate::cut;
 use crate::decide::{Request, Route};
 use crate::event::{Delivery, Event, Kind, Span};
 use crate::gate::{Gate, Source, Target};
-use crate::http::HeaderOut;
+use crate::http::{Head, HeaderOut};
 use crate::normalize;
 use crate::policy::BodyForm;
 use crate::verify::{SIGNATURE_HEADERS, SignatureHeader};
@@ -164,7 +164,7 @@ impl<'a> Envelope<'_, 'a> {
     fn message(&self, target: &Target, events: Vec<usize>, body: BodyOut, routes: &[Route<'_>]) -> Message {
         let rewritten = body != BodyOut::AsReceived;
         let mut headers = Headers::default();
-        self.drop_forgeable(&mut headers);
+        drop_forgeable(&self.request.head, &mut headers);
         self.describe(&mut headers, &events, routes);
         if self.delivery.contradictions.iter().any(|contradiction| contradiction.header == "x-webhook-event") {
             headers.replace("x-webhook-event", self.common(&events, |event| event.name.as_deref()));
@@ -183,16 +183,6 @@ impl<'a> Envelope<'_, 'a> {
             headers.replace(header.name(), Some(&header.spell(&signature)));
         }
         Message { events, body, drop_headers: headers.drop, set_headers: headers.set }
-    }
-
-    /// Whatever the sender put under Hookgate's own names.
-    fn drop_forgeable(&self, headers: &mut Headers) {
-        for header in self.request.head.headers {
-            let name = header.name.to_ascii_lowercase();
-            if name.starts_with(OWN_PREFIX) && !headers.drop.contains(&name) {
-                headers.drop.push(name);
-            }
-        }
     }
 
     /// What a message is, in Hookgate's own headers.
@@ -229,28 +219,39 @@ impl<'a> Envelope<'_, 'a> {
     }
 }
 
+/// Whatever the sender put under Hookgate's own names.
+pub(crate) fn drop_forgeable(head: &Head<'_>, headers: &mut Headers) {
+    for header in head.headers {
+        let name = header.name.to_ascii_lowercase();
+        if name.starts_with(OWN_PREFIX) && !headers.drop.contains(&name) {
+            headers.drop.push(name);
+        }
+    }
+}
+
 /// The one value that all have.
 fn shared<'v>(mut values: impl Iterator<Item = Option<&'v str>>) -> Option<&'v str> {
     let first = values.next()??;
     values.all(|value| value == Some(first)).then_some(first)
 }
 
+/// What becomes of a received request's headers.
 #[derive(Default)]
-struct Headers {
-    drop: Vec<String>,
-    set: Vec<HeaderOut>,
+pub(crate) struct Headers {
+    pub(crate) drop: Vec<String>,
+    pub(crate) set: Vec<HeaderOut>,
 }
 
 impl Headers {
     /// Sets a header of our own, made visible.
-    fn set(&mut self, name: &'static str, value: Option<&str>) {
+    pub(crate) fn set(&mut self, name: &'static str, value: Option<&str>) {
         if let Some(value) = value.filter(|value| value.len() <= MAX_VALUE) {
             self.set.push(HeaderOut { name, value: utf8_percent_encode(value, NOT_VISIBLE).to_string() });
         }
     }
 
     /// Drops a received header and sets it anew, if there is something to set.
-    fn replace(&mut self, name: &'static str, value: Option<&str>) {
+    pub(crate) fn replace(&mut self, name: &'static str, value: Option<&str>) {
         self.set.retain(|header| header.name != name);
         self.drop.retain(|dropped| dropped != name);
         self.drop.push(String::from(name));

@@ -11,6 +11,7 @@ use crate::gate::{Gate, Source};
 use crate::http::{Head, Header, Response, values};
 use crate::json::ParseError;
 use crate::parse;
+use crate::redirect::Redirect;
 use crate::verify::{Rejection, Signatures, Verifier};
 
 /// A whole request.
@@ -27,7 +28,7 @@ pub struct Request<'a> {
 pub struct Refusal<'g> {
     /// What to answer the sender.
     pub response: Response,
-    /// The source's name, where the path is one.
+    /// The name of the source or setup link that the path belongs to, if there is one.
     pub source: Option<&'g str>,
     /// Why, for the log. None for a handshake that succeeded.
     pub rejection: Option<Rejection>,
@@ -35,12 +36,14 @@ pub struct Refusal<'g> {
 
 /// What the head alone decides.
 pub enum Admission<'g> {
-    /// The path is no source.
+    /// The path is no source and no setup link's.
     NotOurs,
     /// Answer this without reading the body.
     Respond(Refusal<'g>),
     /// Read the body into this.
     Read(Intake),
+    /// A browser came back from a setup link: send it on, without reading a body.
+    Redirect(Redirect<'g>),
 }
 
 /// A request on its way in. It owns what it needs, so that a shell can keep it between callbacks.
@@ -86,21 +89,22 @@ pub struct Deliver<'a> {
 
 /// What to do with a request.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "nearly every decision is to deliver")]
 pub enum Decision<'a> {
-    /// The path is no source: let it pass, or answer 404.
+    /// The path is no source and no setup link's: let it pass, or answer 404.
     NotOurs,
     /// Answer this.
     Respond(Refusal<'a>),
     /// Genuine: send every message of every dispatch, then ask `settle` what to answer.
     Deliver(Deliver<'a>),
+    /// A browser came back from a setup link, which nobody has signed: send it on.
+    Redirect(Redirect<'a>),
 }
 
 impl Gate {
     /// What can be said before the body is read.
     pub fn admit(&self, head: &Head<'_>) -> Admission<'_> {
         let Some(index) = self.source_index(head.path_only()) else { return Admission::NotOurs };
-        let Some(source) = self.sources.get(index) else { return Admission::NotOurs };
+        let Some(source) = self.sources.get(index) else { return self.redirect(index, head) };
         match self.check_head(source, head) {
             Ok(signatures) => {
                 let verifier = Verifier::new(&source.keys, signatures);
@@ -159,6 +163,7 @@ impl Gate {
         match self.admit(&request.head) {
             Admission::NotOurs => Decision::NotOurs,
             Admission::Respond(refusal) => Decision::Respond(refusal),
+            Admission::Redirect(redirect) => Decision::Redirect(redirect),
             Admission::Read(mut intake) => match intake.feed(self, request.body) {
                 Ok(()) => intake.finish(self, request, now),
                 Err(refusal) => Decision::Respond(refusal),
@@ -166,6 +171,17 @@ impl Gate {
         }
     }
 
+    /// What becomes of a request whose path's place is behind those of all sources.
+    fn redirect(&self, place: usize, head: &Head<'_>) -> Admission<'_> {
+        let place = place.saturating_sub(self.sources.len());
+        match self.setup_links.get(place >> 1).map(|link| link.redirect(place & 1 == 0, head)) {
+            Some(Ok(redirect)) => Admission::Redirect(redirect),
+            Some(Err(refusal)) => Admission::Respond(refusal),
+            None => Admission::NotOurs,
+        }
+    }
+
+    /// Where a path stands: a source's own place, or behind them a setup link's.
     pub(crate) fn source_index(&self, path: &str) -> Option<usize> {
         self.by_path.get(path)?.first().copied()
     }

@@ -28,7 +28,8 @@ impl fmt::Debug for Secret<'_> {
 #[derive(Debug)]
 pub struct Gate {
     pub(crate) sources: Vec<Source>,
-    /// Indices into `sources`: each path is one source's.
+    pub(crate) setup_links: Vec<policy::SetupLink>,
+    /// Indices into `sources`, or behind its end two for each of `setup_links`: success, then failure.
     pub(crate) by_path: Lists,
     pub(crate) rules: Rules,
     pub(crate) targets: Vec<Target>,
@@ -179,10 +180,21 @@ impl Gate {
         let policy = policy::read(policy, secrets)?;
         let sources: Vec<Source> = policy.sources.0.into_iter().map(Source::new).collect();
         let mut by_path = Lists::default();
-        sources.iter().enumerate().for_each(|(index, source)| by_path.push(&source.path, index));
+        let setup_links = policy.setup_links.unwrap_or_default();
+        let mut place = 0_usize;
+        let mut put = |path: &str| {
+            by_path.push(path, place);
+            place = place.saturating_add(1);
+        };
+        sources.iter().for_each(|source| put(&source.path));
+        for link in &setup_links {
+            put(&link.success_path.0);
+            put(&link.failure_path.0);
+        }
         Ok(Self {
             by_path,
             sources,
+            setup_links,
             rules: Rules::new(policy.rules.unwrap_or_default(), policy.otherwise),
             targets: policy.targets.into_iter().flat_map(|targets| targets.0).map(Target::new).collect(),
             dedupe: Dedupe::new(policy.dedupe.unwrap_or_default()),

@@ -34,7 +34,9 @@ mod json;
 mod normalize;
 mod parse;
 mod policy;
+mod query;
 mod record;
+mod redirect;
 mod route;
 mod verify;
 mod write;
@@ -49,4 +51,5 @@ pub use json::{JsonStr, ParseError};
 #[cfg(feature = "schema")]
 pub use policy::schema as policy_schema;
 pub use policy::{BodyForm, PolicyError, Scheme};
+pub use redirect::{Connection, Onward, Redirect, RedirectOutcome, Relay, SetupError};
 pub use verify::Rejection;

@@ -43,6 +43,8 @@ pub enum Rejection {
     TooOld,
     /// The verify token of a GET handshake is not the source's.
     WrongVerifyToken,
+    /// What came to a setup link's path is no redirect as Kapso makes them.
+    BadRedirect,
 }
 
 impl Rejection {
@@ -59,6 +61,7 @@ impl Rejection {
             Self::UnknownTenant => "unknown-tenant",
             Self::TooOld => "too-old",
             Self::WrongVerifyToken => "wrong-verify-token",
+            Self::BadRedirect => "bad-redirect",
         }
     }
 }

@@ -133,7 +133,7 @@ pub(crate) struct Delivery {
 
 /// A response that is held.
 #[derive(Clone, Copy)]
-struct Held {
+pub(crate) struct Held {
     /// It has no body.
     bare: bool,
     /// Some of its body has come, and stands in the host's buffer.
@@ -181,7 +181,8 @@ impl Delivery {
         }
         let body = next.message.body.bytes(&self.body);
         let length = (!as_received).then_some(body.len());
-        headers::address(&next.message, &endpoint.cluster, endpoint.address.as_ref(), length)?;
+        let Message { drop_headers, set_headers, .. } = &next.message;
+        headers::address(drop_headers, set_headers, &endpoint.cluster, endpoint.address.as_ref(), length)?;
         if !as_received {
             host::replace_buffer(Buffer::RequestBody, body)?;
         }
@@ -278,7 +279,7 @@ impl Delivery {
         now: u64,
         calls: &mut Calls,
     ) {
-        self.held = Some(Held { bare, buffered: false });
+        self.held = Some(Held::new(bare));
         if self.is_proxying() {
             self.ended(0, outcome, now, &details);
             self.send(id, now, calls);
@@ -343,13 +344,24 @@ impl Delivery {
             host::respond(response.status, "hookgate_settled", &headers, &response.body)?;
             return Ok(None);
         };
-        let length = if held.bare { 0 } else { response.body.len() };
+        held.replace(response).map(Some)
+    }
+}
+
+impl Held {
+    /// A response of which nothing but its headers has come. `bare` says whether that is all of it.
+    pub(crate) fn new(bare: bool) -> Self {
+        Self { bare, buffered: false }
+    }
+
+    /// Puts an answer of our own in its place. Gives what of the answer's body is still to be put in the place of its body.
+    pub(crate) fn replace(self, response: Response) -> Result<Remainder, Fault> {
+        let length = if self.bare { 0 } else { response.body.len() };
         host::replace_headers(host::Map::ResponseHeaders, &headers::of_replaced_answer(&response, length))?;
-        if held.buffered {
+        if self.buffered {
             host::replace_buffer(Buffer::ResponseBody, &response.body)?;
         }
-        let body = if held.buffered || held.bare { Vec::new() } else { response.body };
-        Ok(Some(Remainder(body)))
+        Ok(Remainder(if self.buffered || self.bare { Vec::new() } else { response.body }))
     }
 }
 

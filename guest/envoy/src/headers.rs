@@ -4,7 +4,7 @@ use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use hookgate_core::{Head, Header, Message, Response};
+use hookgate_core::{Head, Header, HeaderOut, Message, Response};
 
 use crate::host::{self, Map, Result};
 use crate::pairs::Pairs;
@@ -71,6 +71,12 @@ impl Address {
         let slash = if path.starts_with('/') { "" } else { "/" };
         Some(Self { authority: authority.to_owned(), path: format!("{slash}{path}") })
     }
+
+    /// With a received query behind its own.
+    pub(crate) fn with(&self, query: &str) -> Self {
+        let separator = if self.path.contains('?') { "&" } else { "?" };
+        Self { authority: self.authority.clone(), path: [&self.path, separator, query].concat() }
+    }
 }
 
 /// Takes out of the map at the host whatever only Hookgate may say; says whether there was anything.
@@ -89,13 +95,19 @@ fn is_own(name: &[u8]) -> bool {
     name.get(..OWN_PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(OWN_PREFIX))
 }
 
-/// Turns the held request into a message for a target: its headers, but not its body.
-pub(crate) fn address(message: &Message, cluster: &str, address: Option<&Address>, body: Option<usize>) -> Result<()> {
+/// Turns the held request into one for a target: its headers, but not its body.
+pub(crate) fn address(
+    drop: &[String],
+    set: &[HeaderOut],
+    cluster: &str,
+    address: Option<&Address>,
+    body: Option<usize>,
+) -> Result<()> {
     let map = Map::RequestHeaders;
-    for name in &message.drop_headers {
+    for name in drop {
         host::remove_header(map, name)?;
     }
-    for header in &message.set_headers {
+    for header in set {
         host::set_header(map, header.name, header.value.as_bytes())?;
     }
     if let Some(address) = address {

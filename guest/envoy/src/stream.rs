@@ -14,6 +14,7 @@ use crate::headers::{self, Received};
 use crate::host::{self, Buffer, Fault, Level, Map, Result, Side};
 use crate::pairs::Pairs;
 use crate::policy::Policy;
+use crate::relay::{self, Relaying};
 
 /// How long a request's body may take to begin before the switch is taken to be missing, in nanoseconds.
 const SWITCH_WAIT: u64 = 700_000_000;
@@ -36,6 +37,8 @@ enum State {
     Reading(Box<Reading>),
     /// It is genuine, and on its way.
     Delivering(Box<Delivery>),
+    /// It is a browser's that came back from a setup link, on its way to a target whose answer it gets.
+    Relaying(Relaying),
     /// It is answered with a target's response, whose body is being replaced.
     Replacing { remainder: Remainder, deadline: u64 },
     /// It is answered.
@@ -96,6 +99,11 @@ impl Stream {
                 Ok(Action::Continue)
             }
             Admission::Respond(refusal) => self.refuse(&refusal),
+            Admission::Redirect(redirect) => {
+                let relaying = relay::send_on(&policy, redirect, received.head().query())?;
+                self.state = relaying.map_or(State::Answered, State::Relaying);
+                Ok(if matches!(self.state, State::Relaying(_)) { Action::Continue } else { Action::Pause })
+            }
             Admission::Read(intake) => {
                 drop(received);
                 let reading = Reading { intake, received: map, fed: 0, started: host::now()?, begun: false };
@@ -116,6 +124,10 @@ impl Stream {
                 Ok(Action::Continue)
             }
             State::Reading(reading) => self.read(id, *reading, size, end, calls),
+            State::Relaying(relaying) => {
+                self.state = State::Relaying(relaying);
+                host::replace_buffer(Buffer::RequestBody, b"").map(|()| Action::Continue)
+            }
             other => {
                 self.state = other;
                 Ok(Action::Pause)
@@ -148,8 +160,8 @@ impl Stream {
     /// Trailers end a body that never said so.
     pub(crate) fn request_trailers(&mut self, id: u32, calls: &mut Calls) -> Action {
         let action = match core::mem::replace(&mut self.state, State::Answered) {
-            State::Passing => {
-                self.state = State::Passing;
+            state @ (State::Passing | State::Relaying(_)) => {
+                self.state = state;
                 without_forged_trailers().map(|_| Action::Continue)
             }
             State::Reading(reading) => self.end_of_body(id, *reading, calls),
@@ -178,7 +190,7 @@ impl Stream {
         let seen = Received::new(&received);
         let request = Request { head: seen.head(), body: &body };
         let plan = match intake.finish(&policy.gate, &request, now / 1_000_000_000) {
-            Decision::NotOurs => return Err(Fault::nonsense("get_header_map_pairs")),
+            Decision::NotOurs | Decision::Redirect(_) => return Err(Fault::nonsense("get_header_map_pairs")),
             Decision::Respond(refusal) => return self.refuse(&refusal),
             Decision::Deliver(deliver) => {
                 describe(&policy, &deliver);
@@ -224,6 +236,17 @@ impl Stream {
                 self.state = State::Answered;
                 Action::Continue
             }
+            State::Relaying(relaying) => match relaying.answered(&self.policy, end) {
+                Ok(Some((remainder, deadline))) => {
+                    self.state = State::Replacing { remainder, deadline };
+                    Action::Continue
+                }
+                Ok(None) => {
+                    self.state = State::Answered;
+                    Action::Continue
+                }
+                Err(fault) => self.break_off(fault),
+            },
             State::Broken => Action::Pause,
             _ => Action::Continue,
         }
@@ -277,6 +300,13 @@ impl Stream {
             State::Delivering(delivery) => {
                 delivery.expire(id, now, calls);
                 self.finish_for(id, now);
+            }
+            State::Relaying(relaying) if relaying.until() <= now && !self.gone => {
+                let late = host::act_for(id).and_then(|()| relaying.late(&self.policy));
+                self.state = State::Answered;
+                if let Err(fault) = late {
+                    self.break_off(fault);
+                }
             }
             State::Replacing { deadline, .. } if *deadline <= now && !self.gone => {
                 // The target's body does not end, and with it neither does our answer.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hookgate_core::{Admission, Decision, HeaderOut, Refusal, Request, Response};
+use hookgate_core::{Admission, Decision, Gate, Head, HeaderOut, Intake, Refusal, Request, Response};
 
 use crate::bindings::wasi::clocks::wall_clock;
 use crate::bindings::wasi::http::types::IncomingRequest;
@@ -12,24 +12,35 @@ use crate::deliver::Carrier;
 use crate::forward::Original;
 use crate::log;
 use crate::reactor::Instant;
-use crate::receive::{Broken, Received, chunk};
+use crate::receive::{Answer, Broken, Received, chunk};
+use crate::redirect;
 
 /// Kapso waits 10 s for an answer; this leaves one for the way.
 const ANSWER_WITHIN: Duration = Duration::from_secs(9);
 
 /// Answers a request.
-pub(crate) async fn answer(incoming: &IncomingRequest) -> Response {
+pub(crate) async fn answer(incoming: &IncomingRequest) -> Answer {
     let deadline = Instant::now().after(ANSWER_WITHIN);
-    let Some(gate) = config::gate() else { return plain(500) };
+    let Some(gate) = config::gate() else { return plain(500).into() };
     let received = Received::new(incoming);
     let headers = received.headers();
     let head = received.head(&headers);
+    match gate.admit(&head) {
+        Admission::NotOurs => plain(404).into(),
+        Admission::Respond(refusal) => refused(refusal).into(),
+        Admission::Redirect(redirect) => redirect::send_on(gate, redirect, &head, &received.fields, deadline).await,
+        Admission::Read(intake) => deliver(gate, incoming, intake, head, &received.fields, deadline).await.into(),
+    }
+}
 
-    let mut intake = match gate.admit(&head) {
-        Admission::NotOurs => return plain(404),
-        Admission::Respond(refusal) => return refused(refusal),
-        Admission::Read(intake) => intake,
-    };
+async fn deliver(
+    gate: &Gate,
+    incoming: &IncomingRequest,
+    mut intake: Intake,
+    head: Head<'_>,
+    fields: &[(String, Vec<u8>)],
+    deadline: Instant,
+) -> Response {
     let mut body = Vec::new();
     let Ok(consumed) = incoming.consume() else { return plain(400) };
     let Ok(stream) = consumed.stream() else { return plain(400) };
@@ -49,10 +60,10 @@ pub(crate) async fn answer(incoming: &IncomingRequest) -> Response {
 
     let request = Request { head, body: &body };
     match intake.finish(gate, &request, now()) {
-        Decision::NotOurs => plain(404),
+        Decision::NotOurs | Decision::Redirect(_) => plain(404),
         Decision::Respond(refusal) => refused(refusal),
         Decision::Deliver(deliver) => {
-            let original = Original { fields: &received.fields, body: &body };
+            let original = Original { fields, body: &body };
             let carrier = Carrier { gate, request, original, deadline, clock: now };
             carrier.carry(&deliver).await.unwrap_or_else(|StoreError(reason)| {
                 log::line(&format!("503 source={} store: {reason}", deliver.proof.source));

@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
-use hookgate_core::{Message, Outcome};
+use hookgate_core::{HeaderOut, Message, Outcome, Relay};
 
 use crate::bindings::wasi::http::outgoing_handler::handle;
 use crate::bindings::wasi::http::types::{
-    ErrorCode, Fields, FutureIncomingResponse, Method, OutgoingBody, OutgoingRequest, RequestOptions, Scheme,
+    ErrorCode, Fields, FutureIncomingResponse, IncomingResponse, Method, OutgoingBody, OutgoingRequest, RequestOptions,
+    Scheme,
 };
 use crate::bindings::wasi::io::streams::StreamError;
 use crate::log;
 use crate::reactor::{Instant, Ready, before, beside};
+use crate::receive::{Answer, Broken, chunk};
 use crate::url::Url;
 
 /// Fields that HTTP says are for one hop, and those that describe the connection or this very body.
@@ -30,6 +32,9 @@ const NOT_PASSED_ON: &[&str] = &[
     "upgrade",
 ];
 
+/// The longest body of a target's answer that a browser gets.
+const RELAYED_BYTES: usize = 4 << 20;
+
 /// A request that came in, as far as it goes on.
 #[derive(Clone, Copy)]
 pub(crate) struct Original<'a> {
@@ -41,9 +46,12 @@ impl Original<'_> {
     /// Sends a message and waits for the status of the answer, until the deadline.
     pub(crate) async fn send(self, message: &Message, url: &Url, deadline: Instant) -> Outcome {
         let exchange = async {
-            let (response, outgoing) = self.open(message, url, deadline)?;
+            let body = message.body.bytes(self.body);
+            let fields = self.headers(&message.drop_headers, &message.set_headers);
+            let _ = fields.append("content-length", body.len().to_string().as_bytes());
+            let (response, outgoing) = open(fields, &Method::Post, url, url.path_and_query.as_str(), deadline)?;
             // A target may answer before it has read everything.
-            beside(status(&response), write(outgoing, message.body.bytes(self.body))).await
+            beside(answered(&response), write(outgoing, body)).await.map(|response| response.status())
         };
         match before(deadline, exchange).await {
             Some(Ok(status)) => Outcome::Answered(status),
@@ -52,39 +60,91 @@ impl Original<'_> {
         }
     }
 
-    fn open(
+    /// Sends a browser's request on, and brings the target's answer back.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) async fn relay(
         self,
-        message: &Message,
+        relay: &Relay<'_>,
+        head: bool,
         url: &Url,
+        query: &str,
         deadline: Instant,
-    ) -> Result<(FutureIncomingResponse, OutgoingBody), ErrorCode> {
-        let request = OutgoingRequest::new(self.headers(message));
-        let scheme = if url.https { Scheme::Https } else { Scheme::Http };
-        let body = request
-            .set_method(&Method::Post)
-            .and_then(|()| request.set_scheme(Some(&scheme)))
-            .and_then(|()| request.set_authority(Some(url.authority.as_str())))
-            .and_then(|()| request.set_path_with_query(Some(url.path_and_query.as_str())))
-            .and_then(|()| request.body())
-            .map_err(|()| ErrorCode::HttpRequestUriInvalid)?;
-        Ok((handle(request, Some(options(deadline.remaining())))?, body))
+    ) -> Result<Answer, Outcome> {
+        let exchange = async {
+            let method = if head { Method::Head } else { Method::Get };
+            let fields = self.headers(&relay.drop_headers, &relay.set_headers);
+            let (response, outgoing) = open(fields, &method, url, &url.with(query), deadline)?;
+            let response = beside(answered(&response), write(outgoing, b"")).await?;
+            let mut answer = Answer { status: response.status(), fields: end_to_end(&response), body: Vec::new() };
+            for HeaderOut { name, value } in &relay.answer_headers {
+                if !answer.fields.iter().any(|(there, _)| there == name) {
+                    answer.fields.push(((*name).to_owned(), value.as_bytes().to_vec()));
+                }
+            }
+            let body = response.consume().map_err(|()| ErrorCode::InternalError(None))?;
+            let stream = body.stream().map_err(|()| ErrorCode::InternalError(None))?;
+            let broken = |broken| match broken {
+                Broken::Late => ErrorCode::HttpResponseTimeout,
+                Broken::Cut => ErrorCode::HttpResponseIncomplete,
+            };
+            while let Some(bytes) = chunk(&stream, deadline).await.map_err(broken)? {
+                answer.body.extend_from_slice(&bytes);
+                if answer.body.len() > RELAYED_BYTES {
+                    return Err(ErrorCode::HttpResponseBodySize(None));
+                }
+            }
+            Ok(answer)
+        };
+        match before(deadline, exchange).await {
+            Some(answer) => answer.map_err(|error| failure(&error, url)),
+            None => Err(Outcome::TimedOut),
+        }
     }
 
-    fn headers(self, message: &Message) -> Fields {
+    fn headers(self, drop: &[String], set: &[HeaderOut]) -> Fields {
         let fields = Fields::new();
         let for_this_hop = listed(self.fields);
         for (name, value) in self.fields {
-            let dropped = message.drop_headers.contains(name) || message.set_headers.iter().any(|set| set.name == name);
+            let dropped = drop.contains(name) || set.iter().any(|set| set.name == name);
             if !dropped && !NOT_PASSED_ON.contains(&name.as_str()) && !for_this_hop.contains(name) {
                 let _ = fields.append(name, value);
             }
         }
-        for set in &message.set_headers {
+        for set in set {
             let _ = fields.append(set.name, set.value.as_bytes());
         }
-        let _ = fields.append("content-length", message.body.bytes(self.body).len().to_string().as_bytes());
         fields
     }
+}
+
+fn open(
+    fields: Fields,
+    method: &Method,
+    url: &Url,
+    path_and_query: &str,
+    deadline: Instant,
+) -> Result<(FutureIncomingResponse, OutgoingBody), ErrorCode> {
+    let request = OutgoingRequest::new(fields);
+    let scheme = if url.https { Scheme::Https } else { Scheme::Http };
+    let body = request
+        .set_method(method)
+        .and_then(|()| request.set_scheme(Some(&scheme)))
+        .and_then(|()| request.set_authority(Some(url.authority.as_str())))
+        .and_then(|()| request.set_path_with_query(Some(path_and_query)))
+        .and_then(|()| request.body())
+        .map_err(|()| ErrorCode::HttpRequestUriInvalid)?;
+    Ok((handle(request, Some(options(deadline.remaining())))?, body))
+}
+
+/// A response's fields, without those for one hop.
+fn end_to_end(response: &IncomingResponse) -> Vec<(String, Vec<u8>)> {
+    let fields = response.headers().entries().into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value));
+    let mut fields: Vec<_> = fields.collect();
+    let for_this_hop = listed(&fields);
+    fields.retain(|(name, _)| !NOT_PASSED_ON.contains(&name.as_str()) && !for_this_hop.contains(name));
+    fields
 }
 
 /// The fields that `Connection` names, where the host shows it.
@@ -128,10 +188,10 @@ async fn write(outgoing: OutgoingBody, mut rest: &[u8]) {
     let _ = OutgoingBody::finish(outgoing, None);
 }
 
-async fn status(response: &FutureIncomingResponse) -> Result<u16, ErrorCode> {
+async fn answered(response: &FutureIncomingResponse) -> Result<IncomingResponse, ErrorCode> {
     loop {
         match response.get() {
-            Some(Ok(answer)) => return answer.map(|response| response.status()),
+            Some(Ok(answer)) => return answer,
             Some(Err(())) => return Err(ErrorCode::InternalError(None)),
             None => Ready::new(response.subscribe()).await,
         }

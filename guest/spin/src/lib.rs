@@ -24,6 +24,7 @@ mod forward;
 mod log;
 mod reactor;
 mod receive;
+mod redirect;
 mod store;
 mod url;
 
@@ -45,7 +46,7 @@ struct Component;
 
 impl Guest for Component {
     fn handle(request: IncomingRequest, response_out: ResponseOutparam) {
-        let response = reactor::block_on(answer::answer(&request));
-        receive::respond(response_out, &response);
+        let answer = reactor::block_on(answer::answer(&request));
+        receive::respond(response_out, &answer);
     }
 }

@@ -41,6 +41,22 @@ impl Received {
     }
 }
 
+/// What the sender gets.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// Names in lower case.
+    pub(crate) fields: Vec<(String, Vec<u8>)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl From<Response> for Answer {
+    fn from(response: Response) -> Self {
+        let fields = response.headers.into_iter().map(|header| (header.name.to_owned(), header.value.into_bytes()));
+        Answer { status: response.status, fields: fields.collect(), body: response.body }
+    }
+}
+
 /// Why no body came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Broken {
@@ -65,19 +81,19 @@ pub(crate) async fn chunk(stream: &InputStream, deadline: Instant) -> Result<Opt
 }
 
 /// Answers. If the sender is gone there is nobody to tell.
-pub(crate) fn respond(response_out: ResponseOutparam, response: &Response) {
+pub(crate) fn respond(response_out: ResponseOutparam, answer: &Answer) {
     let fields = Fields::new();
-    for header in &response.headers {
-        let _ = fields.append(header.name, header.value.as_bytes());
+    for (name, value) in &answer.fields {
+        let _ = fields.append(name, value);
     }
-    let _ = fields.append("content-length", response.body.len().to_string().as_bytes());
+    let _ = fields.append("content-length", answer.body.len().to_string().as_bytes());
     let outgoing = OutgoingResponse::new(fields);
-    let _ = outgoing.set_status_code(response.status);
+    let _ = outgoing.set_status_code(answer.status);
     let body = outgoing.body();
     ResponseOutparam::set(response_out, Ok(outgoing));
     let Ok(body) = body else { return };
     if let Ok(stream) = body.write() {
-        for piece in response.body.chunks(PIECE) {
+        for piece in answer.body.chunks(PIECE) {
             if stream.blocking_write_and_flush(piece).is_err() {
                 return;
             }

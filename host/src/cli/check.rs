@@ -30,6 +30,14 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     for source in &settings.sources {
         writeln!(out, "  source {} at {}", source.name, source.path)?;
     }
+    for link in loaded.setup_links() {
+        let (name, success, failure) = (&link.name, &link.success_path, &link.failure_path);
+        let onward = match (&link.to, &link.page) {
+            (Some(target), _) => format!("the target {target}"),
+            (None, page) => page.clone().unwrap_or_default(),
+        };
+        writeln!(out, "  setup link {name} at {success} and {failure}: browsers, unsigned, on to {onward}")?;
+    }
     writeln!(out, "  {rules} rules")?;
     for target in &settings.targets {
         let place = [&target.url, &target.cluster].into_iter().flatten().map(String::as_str).collect::<Vec<_>>();

@@ -24,6 +24,12 @@ Output of --json, one object a line for each delivery:
   rejection     why it is not genuine: wrong-signature, …; or null
   status        the answer, where no target is needed for it (decide)
   unreadable    {reason, at} where the body cannot be read
+  redirect      a browser back from a setup link, which is never signed:
+                setup_link, signed (false), setup_link_id, outcome (completed or
+                failed), error_code, phone_number_id, business_account_id,
+                provisioned_phone_number_id, display_phone_number,
+                whatsapp_config_id, location (of the page) or request {target,
+                url, cluster, drop_headers, set_headers} (parse, route, decide)
 and where it was read:
   kind          whatsapp, project, meta or unknown
   event         the event's name, or null

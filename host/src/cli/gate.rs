@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use anyhow::{Context, anyhow, bail};
+use serde::Deserialize;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -66,7 +67,23 @@ pub(super) struct Loaded {
     pub(super) missing: BTreeSet<String>,
 }
 
+/// What the policy says of a setup link.
+#[derive(Deserialize)]
+pub(super) struct SetupLink {
+    pub(super) name: String,
+    pub(super) success_path: String,
+    pub(super) failure_path: String,
+    pub(super) to: Option<String>,
+    pub(super) page: Option<String>,
+}
+
 impl Loaded {
+    /// The setup links, as the policy has them.
+    pub(super) fn setup_links(&self) -> Vec<SetupLink> {
+        let links = self.policy.get("setup_links").and_then(Value::as_array).into_iter().flatten();
+        links.filter_map(|link| SetupLink::deserialize(link).ok()).collect()
+    }
+
     /// The names of the secrets that have no value, for people.
     pub(super) fn missing(&self) -> String {
         self.missing.iter().map(String::as_str).collect::<Vec<_>>().join(", ")

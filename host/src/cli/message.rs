@@ -54,10 +54,10 @@ impl Message {
     }
 }
 
-fn named(HeaderOut { name, value }: HeaderOut) -> (String, String) {
+pub(super) fn named(HeaderOut { name, value }: HeaderOut) -> (String, String) {
     (name, String::from_utf8_lossy(&value).into_owned())
 }
 
-fn by_name<S: serde::Serializer>(headers: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn by_name<S: serde::Serializer>(headers: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(headers.iter().map(|(name, value)| (name, value)))
 }

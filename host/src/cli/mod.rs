@@ -8,6 +8,7 @@ mod http;
 mod kapso;
 mod listen;
 mod message;
+mod redirect;
 mod replay;
 mod report;
 mod send;

@@ -7,7 +7,10 @@ use super::delivery::Delivery;
 use super::explain::Verb;
 use super::gate::Loaded;
 use super::message::Message;
-use crate::types::{Contradiction, Decision, NameOrigin, ParseError, Proof, Rejection, Request, Route};
+use super::redirect::Redirected;
+use crate::types::{
+    Admission, Contradiction, Decision, NameOrigin, ParseError, Proof, Redirect, Rejection, Request, Route,
+};
 use crate::types::{Delivery as Contents, Event};
 
 #[derive(Default, Serialize)]
@@ -22,6 +25,8 @@ pub(super) struct Report {
     pub(super) status: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "unreadable")]
     pub(super) unreadable: Option<ParseError>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) redirect: Option<Redirected>,
     #[serde(flatten)]
     pub(super) contents: Option<Said>,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "by_target")]
@@ -57,8 +62,14 @@ impl Report {
         let report = Self { delivery: delivery.found.clone(), ..Self::default() };
         delivery.lend(|request| match verb {
             Verb::Verify => report.verify(loaded, request, now),
-            Verb::Parse => report.verify(loaded, request, now)?.parse(loaded, request),
-            Verb::Route => report.verify(loaded, request, now)?.parse(loaded, request)?.route(loaded, request),
+            Verb::Parse | Verb::Route => match loaded.gate.admit(&request.head)? {
+                Admission::Redirect => report.decide(loaded, request, now),
+                Admission::Respond(refusal) if refusal.rejection == Some(Rejection::BadRedirect) => {
+                    Ok(Self { source: refusal.source, ..report.rejected(Rejection::BadRedirect) })
+                }
+                _ if verb == Verb::Parse => report.verify(loaded, request, now)?.parse(loaded, request),
+                _ => report.verify(loaded, request, now)?.parse(loaded, request)?.route(loaded, request),
+            },
             Verb::Decide => report.decide(loaded, request, now),
         })
     }
@@ -83,6 +94,12 @@ impl Report {
 
     fn rejected(self, rejection: Rejection) -> Self {
         Self { genuine: Some(false), rejection: Some(rejection), ..self }
+    }
+
+    /// Neither genuine nor forged: there is nothing to verify.
+    fn redirected(self, loaded: &Loaded, redirect: Redirect) -> Self {
+        let redirected = Redirected::of(loaded, redirect);
+        Self { status: redirected.status, redirect: Some(redirected), ..self }
     }
 
     fn parse(self, loaded: &Loaded, request: &Request<'_>) -> anyhow::Result<Self> {
@@ -110,6 +127,7 @@ impl Report {
                 let genuine = Some(refusal.rejection.is_none());
                 return Ok(Self { status, genuine, source: refusal.source, rejection: refusal.rejection, ..self });
             }
+            Decision::Redirect(redirect) => return Ok(self.redirected(loaded, redirect)),
             Decision::Deliver(deliver) => deliver,
         };
         let targets = deliver.dispatches.iter().map(|dispatch| (dispatch.target.clone(), dispatch.events.clone()));

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::gate::Loaded;
 use super::message::{Body, Message};
+use super::redirect::Redirected;
 use super::report::{Line, Report, Said};
 use crate::server::log::{clean, unreadable};
 use crate::types::{Event, Rejection, Route};
@@ -17,7 +18,10 @@ const NAME: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
 
 pub(super) fn write(out: &mut impl Write, report: &Report, loaded: &Loaded) -> io::Result<()> {
-    verdict(out, report, loaded)?;
+    match &report.redirect {
+        Some(redirect) => redirected(out, &report.delivery, redirect)?,
+        None => verdict(out, report, loaded)?,
+    }
     if let Some(error) = &report.unreadable {
         writeln!(out, "  {BAD}unreadable{BAD:#}  {}", unreadable(error))?;
     }
@@ -72,13 +76,61 @@ fn verdict(out: &mut impl Write, report: &Report, loaded: &Loaded) -> io::Result
     }
 }
 
+fn redirected(out: &mut impl Write, found: &str, redirect: &Redirected) -> io::Result<()> {
+    let link = &redirect.setup_link;
+    writeln!(out, "{}: a browser back from the setup link {NAME}{link}{NAME:#}, {BAD}unsigned{BAD:#}", clean(found))?;
+    writeln!(
+        out,
+        "  {DIM}A hint for what to show, never proof: that is the event whatsapp.phone_number.created.{DIM:#}"
+    )?;
+    let said = redirect.connection.iter().flat_map(|connection| {
+        [
+            ("phone_number_id", &connection.phone_number_id),
+            ("business_account_id", &connection.business_account_id),
+            ("provisioned_phone_number_id", &connection.provisioned_phone_number_id),
+            ("display_phone_number", &connection.display_phone_number),
+            ("whatsapp_config_id", &connection.whatsapp_config_id),
+        ]
+    });
+    write!(out, "  {NAME}{}{NAME:#}: setup_link_id {}", redirect.outcome, redirect.setup_link_id)?;
+    for (name, value) in said.chain([("error_code", &redirect.error_code)]) {
+        if let Some(value) = value {
+            write!(out, ", {name} {value}")?;
+        }
+    }
+    writeln!(out)?;
+    if let (Some(status), Some(location)) = (redirect.status, &redirect.location) {
+        writeln!(out, "  answered {status}, on to {location}")?;
+    }
+    if let Some(request) = &redirect.request {
+        let place = request.url.as_deref().or(request.cluster.as_deref()).unwrap_or_default();
+        let target = &request.target;
+        writeln!(
+            out,
+            "  {NAME}{target}{NAME:#} ({place}) gets the request with its query, and the browser its answer"
+        )?;
+        headers(out, &request.drop_headers, &request.set_headers)?;
+    }
+    Ok(())
+}
+
 /// What to look at next.
 fn advice(rejection: Rejection, loaded: &Loaded) -> String {
     match rejection {
         Rejection::UnknownSource => {
+            let links = loaded.setup_links();
+            let links: Vec<_> = links.iter().flat_map(|link| [link.success_path.as_str(), &link.failure_path]).collect();
+            let unsigned = if links.is_empty() {
+                String::new()
+            } else {
+                format!(" At {} browsers come back from setup links, with nothing to verify.", links.join(", "))
+            };
             let sources = loaded.gate.settings().sources.iter();
             let paths: Vec<_> = sources.map(|source| source.path.as_str()).collect();
-            format!("The policy's paths are {}. With --source NAME a delivery counts as sent to that one.", paths.join(", "))
+            format!(
+                "The policy's paths are {}. With --source NAME a delivery counts as sent to that one.{unsigned}",
+                paths.join(", ")
+            )
         }
         Rejection::WrongMethod => "Webhooks are POST; GET is for Meta's handshake, on a source with a verify_token.".into(),
         Rejection::TooLarge => "limits.body_bytes in the policy says how large a body may be.".into(),
@@ -96,6 +148,9 @@ fn advice(rejection: Rejection, loaded: &Loaded) -> String {
         ),
         Rejection::UnknownTenant => "secrets_by_phone_number in the policy says which numbers are known.".into(),
         Rejection::TooOld => "Is it an old capture? With --now SECONDS it is judged as of then.".into(),
+        Rejection::BadRedirect => "Kapso sends setup_link_id with status=completed to the success path, and with error_code to the failure \
+             path: each once, ids of at most 64 letters, digits, - and _."
+            .into(),
         Rejection::WrongVerifyToken => "hub.verify_token must be the value of the source's verify_token secret.".into(),
     }
 }
@@ -189,10 +244,14 @@ fn target(out: &mut impl Write, message: &Message) -> io::Result<()> {
         Body::Part { start, len } => writeln!(out, "{len} bytes of the body, from byte {start} on")?,
         Body::Rewritten { len, .. } => writeln!(out, "a new body of {len} bytes")?,
     }
-    if !drop_headers.is_empty() {
-        writeln!(out, "    {DIM}without {}{DIM:#}", drop_headers.join(", "))?;
+    headers(out, drop_headers, set_headers)
+}
+
+fn headers(out: &mut impl Write, dropped: &[String], set: &[(String, String)]) -> io::Result<()> {
+    if !dropped.is_empty() {
+        writeln!(out, "    {DIM}without {}{DIM:#}", dropped.join(", "))?;
     }
-    for (name, value) in set_headers {
+    for (name, value) in set {
         writeln!(out, "    {DIM}{name}: {}{DIM:#}", clean(value))?;
     }
     Ok(())

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Body, Incoming};
@@ -14,7 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::received::{Peer, Received};
-use crate::types::{MessageOut, Outcome};
+use crate::types::{HeaderOut, MessageOut, Outcome, Relay};
 
 /// Node and uvicorn close an idle connection after 5 s; one that is given up before is never found closed.
 const IDLE: Duration = Duration::from_secs(4);
@@ -65,18 +66,9 @@ impl Forwarder {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = target.uri.clone();
         *request.headers_mut() = headers;
-        let now = Instant::now();
-        if deadline <= now {
-            return Outcome::TimedOut;
-        }
-        let deadline = deadline.min(now + target.timeout);
-        match timeout_at(deadline, self.client.request(request)).await {
-            Err(_) => Outcome::TimedOut,
-            Ok(Err(error)) => {
-                tracing::debug!(error = %causes(&error), "a target could not be reached");
-                Outcome::Unreachable
-            }
-            Ok(Ok(answer)) => {
+        match self.ask(request, deadline.min(Instant::now() + target.timeout)).await {
+            Err(outcome) => outcome,
+            Ok(answer) => {
                 let status = answer.status().as_u16();
                 if !answer.body().is_end_stream() {
                     tokio::spawn(timeout(ANSWER_TIME, drain(answer.into_body())));
@@ -84,6 +76,22 @@ impl Forwarder {
                 Outcome::Answered(status)
             }
         }
+    }
+
+    /// Sends a request, and waits for the head of its answer until the deadline.
+    pub(crate) async fn ask(
+        &self,
+        request: http::Request<Full<Bytes>>,
+        deadline: Instant,
+    ) -> Result<http::Response<Incoming>, Outcome> {
+        if deadline <= Instant::now() {
+            return Err(Outcome::TimedOut);
+        }
+        let answer = timeout_at(deadline, self.client.request(request)).await.map_err(|_| Outcome::TimedOut)?;
+        answer.map_err(|error| {
+            tracing::debug!(error = %causes(&error), "a target could not be reached");
+            Outcome::Unreachable
+        })
     }
 }
 
@@ -105,13 +113,34 @@ fn causes(error: &dyn std::error::Error) -> String {
 
 /// The headers of a message: as received, without those for one hop and those to drop, with those to set.
 pub(crate) fn headers(received: &Received, message: &MessageOut) -> Result<HeaderMap, http::Error> {
+    changed(received, &message.drop_headers, &message.set_headers)
+}
+
+/// A browser's request as a target gets it: to the target's URL, the received query behind its own.
+pub(crate) fn relayed(
+    target: &Target,
+    received: &Received,
+    relay: &Relay,
+) -> Result<http::Request<Full<Bytes>>, http::Error> {
+    let own = target.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let separator = if own.contains('?') { "&" } else { "?" };
+    let mut uri = target.uri.clone().into_parts();
+    uri.path_and_query = Some([own, separator, received.query()].concat().parse()?);
+    let mut request = http::Request::new(Full::default());
+    *request.method_mut() = received.method.clone();
+    *request.uri_mut() = Uri::from_parts(uri)?;
+    *request.headers_mut() = changed(received, &relay.drop_headers, &relay.set_headers)?;
+    Ok(request)
+}
+
+fn changed(received: &Received, drop: &[String], set: &[HeaderOut]) -> Result<HeaderMap, http::Error> {
     let mut headers = received.headers.clone();
     forwarded(&mut headers, received.peer);
     strip_one_hop(&mut headers);
-    for name in &message.drop_headers {
+    for name in drop {
         headers.remove(name.as_str());
     }
-    for header in &message.set_headers {
+    for header in set {
         headers.insert(HeaderName::try_from(&header.name)?, HeaderValue::try_from(header.value.as_slice())?);
     }
     Ok(headers)

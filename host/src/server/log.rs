@@ -6,8 +6,9 @@ use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
 use super::deliver::Try;
-use super::report::{Report, Story, outcome_class, rejection_name, result};
-use crate::types::{Deliver, Outcome, ParseError};
+use super::redirect::Relayed;
+use super::report::{Place, Report, Story, outcome_class, redirect_result, rejection_name, result};
+use crate::types::{Deliver, Outcome, ParseError, Redirect, RedirectOutcome};
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -39,7 +40,7 @@ pub fn start(format: Format, filter: &str) -> Result<(), String> {
 pub(crate) fn line(report: &Report<'_>) {
     let took_ms = report.took.as_micros() as f64 / 1000.0;
     let status = report.status.as_u16();
-    let source = report.source;
+    let source = report.place.map(Place::name);
     match &report.story {
         Story::NotOurs => tracing::debug!(status, took_ms, "the path is no source"),
         Story::Refused(None) => tracing::info!(source, status, took_ms, "handshake"),
@@ -49,6 +50,28 @@ pub(crate) fn line(report: &Report<'_>) {
         Story::Trouble(trouble) => {
             let error = format!("{trouble:?}");
             tracing::error!(source, reason = trouble.name(), error, status, took_ms, "not decided");
+        }
+        Story::Redirect { redirect, relayed } => {
+            let (outcome, number) = (redirect.outcome.name(), number(redirect));
+            let target = relayed.map(answered);
+            let result = redirect_result(*relayed);
+            let signed = false;
+            macro_rules! redirect {
+                ($level:ident) => {
+                    tracing::$level!(
+                        setup_link = source,
+                        signed,
+                        outcome,
+                        number,
+                        target,
+                        result,
+                        status,
+                        took_ms,
+                        "redirect, unsigned"
+                    )
+                };
+            }
+            if matches!(result, "redirected" | "relayed") { redirect!(info) } else { redirect!(warn) }
         }
         Story::Genuine { delivery, tries } => {
             let Shown { event, kind, events, test, number, rules, targets, contradictions, unreadable } =
@@ -117,6 +140,23 @@ impl Shown {
             unreadable: genuine.unreadable.as_ref().map(unreadable),
         }
     }
+}
+
+/// The last four digits of the phone number id that a redirect names.
+fn number(redirect: &Redirect) -> Option<String> {
+    match &redirect.outcome {
+        RedirectOutcome::Completed(connection) => connection.phone_number_id.as_deref().map(tail),
+        RedirectOutcome::Failed(_) => None,
+    }
+}
+
+/// A browser's request to a target: `backoffice=200(12ms)`.
+fn answered(relayed: &Relayed) -> String {
+    let outcome = match relayed.outcome {
+        Outcome::Answered(status) => status.to_string(),
+        ref other => outcome_class(other).to_owned(),
+    };
+    format!("{}={outcome}({}ms)", relayed.target, relayed.took.as_millis())
 }
 
 /// A message to a target: `bot=200/1(12ms)`, with the number of events that it carried.

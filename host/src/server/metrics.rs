@@ -16,9 +16,10 @@ use prometheus_client::registry::Registry;
 
 use super::deliver::Try;
 use super::pause::Window;
-use super::report::{Report, Story, outcome_class, rejection_name, result};
+use super::redirect::Relayed;
+use super::report::{Place, Report, Story, outcome_class, redirect_result, rejection_name, result, setup_class};
 use super::store::Held;
-use crate::types::{Deliver, Outcome, Rejection};
+use crate::types::{Deliver, Outcome, Redirect, Rejection};
 
 /// Event names come from outside: so many of them get a label of their own, the others share one.
 const EVENTS: usize = 64;
@@ -36,6 +37,13 @@ struct DeliveryLabels {
 struct RejectionLabels {
     source: String,
     reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RedirectLabels {
+    setup_link: String,
+    outcome: String,
+    result: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -95,6 +103,7 @@ pub(crate) struct Metrics {
     rejections: Family<RejectionLabels, Counter>,
     undecided: Family<RejectionLabels, Counter>,
     not_ours: Counter,
+    redirects: Family<RedirectLabels, Counter>,
     seconds: Family<SourceLabels, Histogram>,
     target_messages: Family<TargetOutcomeLabels, Counter>,
     target_seconds: Family<TargetLabels, Histogram>,
@@ -134,6 +143,7 @@ impl Metrics {
             rejections: Family::default(),
             undecided: Family::default(),
             not_ours: Counter::default(),
+            redirects: Family::default(),
             seconds: Family::new_with_constructor(histogram),
             target_messages: Family::default(),
             target_seconds: Family::new_with_constructor(histogram),
@@ -169,7 +179,12 @@ impl Metrics {
         registry.register("unreadable", "Genuine deliveries whose body could not be read", self.unreadable.clone());
         registry.register("rejections", "Requests that the gate refused, by reason", self.rejections.clone());
         registry.register("undecided", "Requests that could not be decided, by reason", self.undecided.clone());
-        registry.register("not_ours", "Requests whose path is no source", self.not_ours.clone());
+        registry.register("not_ours", "Requests whose path is no source and no setup link's", self.not_ours.clone());
+        registry.register(
+            "redirects",
+            "Browsers back from a setup link, by how the setup is said to have ended and by what became of them; unsigned",
+            self.redirects.clone(),
+        );
         registry.register("answer_seconds", "From the request's head to its answer", self.seconds.clone());
         registry.register("target_messages", "Messages by target and outcome", self.target_messages.clone());
         registry.register(
@@ -216,10 +231,11 @@ impl Metrics {
     }
 
     pub(crate) fn record(&self, report: &Report<'_>) {
-        let Some(source) = report.source else {
+        let Some(place) = report.place else {
             self.not_ours.inc();
             return;
         };
+        let source = place.name();
         let labels = SourceLabels { source: source.to_owned() };
         self.seconds.get_or_create(&labels).observe(report.took.as_secs_f64());
         match &report.story {
@@ -236,6 +252,10 @@ impl Metrics {
                 self.undecided.get_or_create(&labels).inc();
             }
             Story::Genuine { delivery, tries } => self.genuine(labels, report, delivery, tries),
+            Story::Redirect { redirect, relayed } => self.redirect(redirect, *relayed),
+        }
+        if matches!(place, Place::SetupLink(_)) {
+            return; // Browsers come here, not Kapso.
         }
         let failed = report.status != http::StatusCode::OK;
         let now = self.since.elapsed();
@@ -262,17 +282,34 @@ impl Metrics {
         }
     }
 
+    fn redirect(&self, redirect: &Redirect, relayed: Option<&Relayed>) {
+        let labels = RedirectLabels {
+            setup_link: redirect.setup_link.clone(),
+            outcome: setup_class(&redirect.outcome).to_owned(),
+            result: redirect_result(relayed),
+        };
+        self.redirects.get_or_create(&labels).inc();
+        if let Some(Relayed { target, outcome, took }) = relayed {
+            self.message(target, outcome, *took);
+        }
+    }
+
     fn tried(&self, tried: &Try) {
-        let target = TargetLabels { target: tried.target.clone() };
         match tried.outcome {
             Outcome::Duplicate => {
+                let target = TargetLabels { target: tried.target.clone() };
                 self.duplicates.get_or_create(&target).inc_by(tried.events.len() as u64);
-                return;
             }
-            Outcome::InFlight => {}
-            _ => self.target_seconds.get_or_create(&target).observe(tried.took.as_secs_f64()),
+            _ => self.message(&tried.target, &tried.outcome, tried.took),
         }
-        let labels = TargetOutcomeLabels { target: target.target, outcome: outcome_class(&tried.outcome) };
+    }
+
+    fn message(&self, target: &str, outcome: &Outcome, took: Duration) {
+        if !matches!(outcome, Outcome::InFlight) {
+            let labels = TargetLabels { target: target.to_owned() };
+            self.target_seconds.get_or_create(&labels).observe(took.as_secs_f64());
+        }
+        let labels = TargetOutcomeLabels { target: target.to_owned(), outcome: outcome_class(outcome) };
         self.target_messages.get_or_create(&labels).inc();
     }
 

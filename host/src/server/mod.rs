@@ -31,6 +31,7 @@ pub(crate) mod pause;
 mod receive;
 mod received;
 mod record;
+mod redirect;
 mod reload;
 mod report;
 pub(crate) mod run;

@@ -17,11 +17,12 @@ use super::active::Active;
 use super::body::{Begun, Held, Unread, read};
 use super::deliver::{Sent, deliver};
 use super::received::{Peer, Received};
-use super::report::{Report, Story, Trouble};
+use super::redirect;
+use super::report::{Place, Report, Story, Trouble};
 use super::state::State;
 use super::unix_time;
 use crate::CallError;
-use crate::types::{Admission, Decision, Deliver, Refusal, Response};
+use crate::types::{Admission, Decision, Deliver, Onward, Redirect, Refusal, Response};
 
 pub(crate) type Answer = http::Response<Full<Bytes>>;
 
@@ -40,7 +41,7 @@ pub(crate) async fn receive(
     let received = Received::new(parts, peer);
     let active = state.active.load_full();
     let source = active.source(received.path()).map(str::to_owned);
-    Ok(Intake { state, active, source, received, started, place: None }.answer(body).await)
+    Ok(Intake { state, active, source, received, started, taken: None }.answer(body).await)
 }
 
 /// A request under way. It keeps the policy that it met first until it is answered.
@@ -52,7 +53,7 @@ struct Intake {
     received: Received,
     started: Instant,
     /// What it takes of the server's limits, once its body is there.
-    place: Option<(Held, OwnedSemaphorePermit)>,
+    taken: Option<(Option<Held>, OwnedSemaphorePermit)>,
 }
 
 impl Intake {
@@ -69,6 +70,7 @@ impl Intake {
                 Ok(Admission::Read(limit)) => limit,
                 Ok(Admission::NotOurs) => return self.not_ours(),
                 Ok(Admission::Respond(refusal)) => return self.refuse(refusal),
+                Ok(Admission::Redirect) => return self.begin(None).await,
                 Err(error) => return self.trouble(Trouble::Gate(error)),
             },
         };
@@ -85,12 +87,17 @@ impl Intake {
             Err(Unread::Broken) => return self.trouble(Trouble::BrokenBody),
             Err(Unread::NoRoom) => return self.trouble(Trouble::Overloaded),
         };
-        // Taken only now, so that whoever sends slowly holds no place that a whole delivery could have.
+        self.received.body = held.bytes.clone();
+        self.begin(Some(held)).await
+    }
+
+    /// Takes a place among the requests that are carried out, only now that all is there of it, so that whoever sends slowly
+    /// holds none that a whole delivery could have.
+    async fn begin(mut self, held: Option<Held>) -> Answer {
         let Ok(slot) = self.state.slots.clone().try_acquire_owned() else {
             return self.trouble(Trouble::Overloaded);
         };
-        self.received.body = held.bytes.clone();
-        self.place = Some((held, slot));
+        self.taken = Some((held, slot));
         let this = Arc::new(self);
         let answer = AssertUnwindSafe(this.carry_out()).catch_unwind().await;
         answer.unwrap_or_else(|_| this.trouble(Trouble::Panicked))
@@ -101,6 +108,7 @@ impl Intake {
             Ok(Decision::Deliver(delivery)) => delivery,
             Ok(Decision::NotOurs) => return self.not_ours(),
             Ok(Decision::Respond(refusal)) => return self.refuse(refusal),
+            Ok(Decision::Redirect(redirect)) => return self.send_on(&redirect).await,
             Err(error) => return self.trouble(Trouble::Gate(error)),
         };
         if delivery.dispatches.is_empty() {
@@ -135,27 +143,59 @@ impl Intake {
         }
     }
 
+    /// Sends a browser on. Who hangs up ends it: nothing was claimed, and nothing is remembered.
+    async fn send_on(&self, redirect: &Redirect) -> Answer {
+        let place = Some(Place::SetupLink(&redirect.setup_link));
+        let relay = match &redirect.onward {
+            Onward::Page(page) => {
+                return self.close_at(place, respond(page.clone()), Story::Redirect { redirect, relayed: None });
+            }
+            Onward::Target(relay) => relay,
+        };
+        let deadline = self.started + self.state.limits.answer_time;
+        let (relayed, answer) = redirect::relay(&self.state, &self.active, &self.received, relay, deadline).await;
+        match answer {
+            Ok(answer) => self.close_at(place, answer, Story::Redirect { redirect, relayed: Some(&relayed) }),
+            Err(error) => self.trouble_at(place, Trouble::Gate(error)),
+        }
+    }
+
     fn not_ours(&self) -> Answer {
         self.close(plain(StatusCode::NOT_FOUND), Story::NotOurs)
     }
 
     fn refuse(&self, refusal: Refusal) -> Answer {
-        self.close(respond(refusal.response), Story::Refused(refusal.rejection))
+        let link = refusal.source.as_deref().map(Place::SetupLink);
+        let place = self.place().or(link);
+        self.close_at(place, respond(refusal.response), Story::Refused(refusal.rejection))
     }
 
     fn trouble(&self, trouble: Trouble) -> Answer {
+        self.trouble_at(self.place(), trouble)
+    }
+
+    fn trouble_at(&self, place: Option<Place<'_>>, trouble: Trouble) -> Answer {
         let mut answer = plain(trouble.status());
         if matches!(trouble, Trouble::Overloaded) {
             answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("10"));
         }
-        self.close(answer, Story::Trouble(trouble))
+        self.close_at(place, answer, Story::Trouble(trouble))
+    }
+
+    /// The source that the path belongs to.
+    fn place(&self) -> Option<Place<'_>> {
+        self.source.as_deref().map(Place::Source)
+    }
+
+    fn close(&self, answer: Answer, story: Story<'_>) -> Answer {
+        self.close_at(self.place(), answer, story)
     }
 
     /// Tells what became of the request, and gives the answer back.
-    fn close(&self, answer: Answer, story: Story<'_>) -> Answer {
+    fn close_at(&self, place: Option<Place<'_>>, answer: Answer, story: Story<'_>) -> Answer {
         self.state.tell(&Report {
             received: &self.received,
-            source: self.source.as_deref(),
+            place,
             status: answer.status(),
             took: self.started.elapsed(),
             story,
@@ -164,7 +204,7 @@ impl Intake {
     }
 }
 
-fn respond(response: Response) -> Answer {
+pub(crate) fn respond(response: Response) -> Answer {
     let mut answer = http::Response::builder().status(response.status);
     for header in &response.headers {
         answer = answer.header(&header.name, header.value.as_slice());

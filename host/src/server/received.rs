@@ -20,7 +20,7 @@ pub(crate) struct Received {
     pub(crate) peer: Peer,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    method: Method,
+    pub(crate) method: Method,
     target: String,
 }
 
@@ -37,6 +37,11 @@ impl Received {
     /// The path without the query.
     pub(crate) fn path(&self) -> &str {
         self.target.split('?').next().unwrap_or_default()
+    }
+
+    /// The query, without its question mark; empty when there is none.
+    pub(crate) fn query(&self) -> &str {
+        self.target.split_once('?').map_or("", |(_, query)| query)
     }
 
     /// Lends the request to `call`.

@@ -6,21 +6,39 @@ use http::StatusCode;
 
 use super::deliver::Try;
 use super::received::Received;
+use super::redirect::Relayed;
 use crate::CallError;
-use crate::types::{Deliver, Outcome, Rejection, Verdict};
+use crate::types::{Deliver, Outcome, Redirect, RedirectOutcome, Rejection, SetupError, Verdict};
 
 pub(crate) struct Report<'a> {
     /// The request, without a body if none was read.
     pub(crate) received: &'a Received,
-    /// The source that the path belongs to.
-    pub(crate) source: Option<&'a str>,
+    /// What the path belongs to.
+    pub(crate) place: Option<Place<'a>>,
     pub(crate) status: StatusCode,
     pub(crate) took: Duration,
     pub(crate) story: Story<'a>,
 }
 
+/// What a path belongs to, by its name in the policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place<'a> {
+    /// Kapso sends deliveries there.
+    Source(&'a str),
+    /// Browsers come there, back from a setup link.
+    SetupLink(&'a str),
+}
+
+impl<'a> Place<'a> {
+    pub(crate) fn name(self) -> &'a str {
+        match self {
+            Place::Source(name) | Place::SetupLink(name) => name,
+        }
+    }
+}
+
 pub(crate) enum Story<'a> {
-    /// The path is no source.
+    /// The path is no source and no setup link's.
     NotOurs,
     /// The gate answered at once; without a rejection it was a handshake that succeeded.
     Refused(Option<Rejection>),
@@ -29,6 +47,11 @@ pub(crate) enum Story<'a> {
     Genuine {
         delivery: &'a Deliver,
         tries: &'a [Try],
+    },
+    /// A browser was sent on, to a page or to a target.
+    Redirect {
+        redirect: &'a Redirect,
+        relayed: Option<&'a Relayed>,
     },
 }
 
@@ -84,6 +107,24 @@ pub(crate) fn result(status: StatusCode, tries: &[Try]) -> &'static str {
     }
 }
 
+/// How a setup ended, as a label: codes that are not known share one.
+pub(crate) fn setup_class(outcome: &RedirectOutcome) -> &str {
+    match outcome {
+        RedirectOutcome::Failed(SetupError::Other(_)) => "other",
+        known => known.name(),
+    }
+}
+
+/// What a redirect came to, for the log and as a label.
+pub(crate) fn redirect_result(relayed: Option<&Relayed>) -> &'static str {
+    match relayed.map(|relayed| &relayed.outcome) {
+        None => "redirected",
+        Some(Outcome::Answered(_)) => "relayed",
+        Some(Outcome::TimedOut) => "timed-out",
+        Some(_) => "failed",
+    }
+}
+
 /// An outcome as logs and labels write it; an answer by its class.
 pub(crate) fn outcome_class(outcome: &Outcome) -> &'static str {
     match outcome {
@@ -111,5 +152,6 @@ pub(crate) fn rejection_name(rejection: Rejection) -> &'static str {
         Rejection::UnknownTenant => "unknown-tenant",
         Rejection::TooOld => "too-old",
         Rejection::WrongVerifyToken => "wrong-verify-token",
+        Rejection::BadRedirect => "bad-redirect",
     }
 }

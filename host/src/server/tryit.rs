@@ -91,6 +91,9 @@ pub(crate) fn show(report: &Report<'_>) {
         }
         Story::Trouble(trouble) => print(&format!("! not decided: {}", trouble.name())),
         Story::Genuine { delivery, .. } => genuine(delivery),
+        Story::Redirect { redirect, .. } => {
+            print(&format!("- a browser back from a setup link, unsigned: {}", clean(redirect.outcome.name())));
+        }
     }
     print(&format!("    answered {status} in {took:.1} ms\n"));
 }

@@ -4,6 +4,7 @@ mod edge;
 mod flow;
 mod once;
 mod recipes;
+mod redirects;
 mod soak;
 mod transports;
 mod trouble;

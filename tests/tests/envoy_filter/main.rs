@@ -6,4 +6,5 @@ mod flow;
 mod once;
 mod pieces;
 mod policies;
+mod redirects;
 mod refusals;

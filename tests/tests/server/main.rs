@@ -8,6 +8,7 @@ mod once;
 mod plugin;
 mod program;
 mod record;
+mod redirects;
 mod reload;
 mod replay;
 mod stop;

@@ -139,7 +139,7 @@ fn expect(gate: &Gate, sent: &Sent, base: &str) -> Expected {
     let head = Head { method: sent.method, path: sent.path, headers: &headers };
     let request = Request { head, body: &sent.delivery.body };
     let deliver = match gate.decide(&request, 1_790_000_000).expect("the component decides") {
-        Decision::NotOurs => {
+        Decision::NotOurs | Decision::Redirect(_) => {
             let answer = Response { status: 404, headers: Vec::new(), body: b"not found\n".to_vec() };
             return Expected { answer, messages: BTreeMap::new() };
         }

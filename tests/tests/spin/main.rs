@@ -6,6 +6,7 @@ mod configuration;
 mod decisions;
 mod forms;
 mod once;
+mod redirects;
 mod targets;
 
 use hookgate_tests::client::{Answer, Client};

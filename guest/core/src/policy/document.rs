@@ -6,7 +6,7 @@ use super::json::Json;
 use super::read::{At, Context, Field, Read, object};
 use super::terms::{
     AnyOf, ByName, ByPhoneNumber, Cluster, EventPattern, NamedSecret, NonEmpty, RuleName, SourceName, SourcePath,
-    SourceRef, Status, Targets, Term, True, Url, Whole,
+    SourceRef, Status, TargetName, Targets, Term, True, Url, Whole,
 };
 use super::{BodyForm, Scheme};
 use crate::event::Kind;
@@ -29,6 +29,8 @@ described! {
     pub(crate) struct Policy {
         /// The webhook URLs that are answered. Requests to other paths are not Hookgate's.
         pub(crate) sources: NonEmpty<Source>,
+        /// The paths that Kapso sends browsers back to from its setup links.
+        pub(crate) setup_links: Option<Vec<SetupLink>>,
         /// Where events go. The first rule that matches an event decides; rules after it are not asked.
         pub(crate) rules: Option<Vec<Rule>>,
         /// What becomes of events that no rule matches, and of genuine bodies that cannot be read. Left out: dropped, which
@@ -69,6 +71,27 @@ described! {
         /// Whether `X-Kapso-Signature`, an early name, is read where `X-Webhook-Signature` is missing.
         #[cfg_attr(feature = "schema", schemars(extend("default" = false)))]
         pub(crate) accept_x_kapso_signature: Option<bool>,
+    }
+
+    /// Where Kapso sends a customer's browser back to when they have gone through a setup link, and where it is sent on to:
+    /// exactly one of `to` and `page`.
+    ///
+    /// What browsers bring is not signed. It is a hint for what to show, never proof that a number is connected: that is the
+    /// event `whatsapp.phone_number.created`.
+    #[derive(Debug)]
+    #[cfg_attr(feature = "schema", schemars(extend("oneOf" = [{"required": ["to"]}, {"required": ["page"]}])))]
+    pub(crate) struct SetupLink {
+        /// The name that logs and the `x-hookgate-setup-link` header use. No source may have it too.
+        pub(crate) name: SourceName,
+        /// The path of the links' `success_redirect_url`, compared exactly and without the query.
+        pub(crate) success_path: SourcePath,
+        /// The path of the links' `failure_redirect_url`, compared exactly and without the query.
+        pub(crate) failure_path: SourcePath,
+        /// The name of the target that gets the browser's request, and whose answer the browser gets.
+        pub(crate) to: Option<TargetName>,
+        /// The page that the browser is sent on to, with what Kapso's documentation names of the query: `http` or `https`, without
+        /// user information and fragment.
+        pub(crate) page: Option<Url>,
     }
 
     /// Sends the events that it matches to targets, or drops them: exactly one of `to` and `drop`.
@@ -204,10 +227,11 @@ pub(crate) const BODY_BYTES: u32 = 4_194_304;
 /// `events` where it is left out.
 pub(crate) const EVENTS: u32 = 1_000;
 
-object!(Policy { sources, rules, otherwise, targets, dedupe, limits });
+object!(Policy { sources, setup_links, rules, otherwise, targets, dedupe, limits });
 object!(Source {
     name, path, scheme, secrets, secrets_by_phone_number, verify_token, max_age_s, accept_x_kapso_signature
 } checked by has_secrets);
+object!(SetupLink { name, success_path, failure_path, to, page } checked by leads_somewhere);
 object!(Rule { name, when, unless, to, drop } checked by is_rule);
 object!(Conditions {
     event,
@@ -242,6 +266,12 @@ fn has_secrets(source: &Json, at: &At<'_>, context: &mut Context<'_>) {
     };
     if !holds("secrets") && !holds("secrets_by_phone_number") {
         context.note(at, &"expected at least one secret, in `secrets` or `secrets_by_phone_number`");
+    }
+}
+
+fn leads_somewhere(link: &Json, at: &At<'_>, context: &mut Context<'_>) {
+    if link.member("to").is_some() == link.member("page").is_some() {
+        context.note(at, &"expected exactly one of `to` with the name of a target and `page` with a URL");
     }
 }
 

@@ -17,8 +17,8 @@ use core::fmt;
 use crate::gate::Secret;
 use crate::json::{ParseError, Reader};
 pub(crate) use document::{
-    BODY_BYTES, Conditions, Dedupe, EVENTS, Limits, MAX_KEYS, Otherwise, Policy, Rule, Source, TIMEOUT_MS, Target,
-    WINDOW_S,
+    BODY_BYTES, Conditions, Dedupe, EVENTS, Limits, MAX_KEYS, Otherwise, Policy, Rule, SetupLink, Source, TIMEOUT_MS,
+    Target, WINDOW_S,
 };
 use json::Json;
 use read::{At, Context, Read};

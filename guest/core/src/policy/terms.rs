@@ -46,7 +46,7 @@ macro_rules! text {
         $(, $check:expr)?
     ) => {
         $(#[$doc])*
-        #[derive(Default)]
+        #[derive(Debug, Default)]
         pub(crate) struct $type(pub(crate) String);
 
         impl Read for $type {
@@ -179,6 +179,12 @@ impl EventPattern {
     pub(crate) fn prefix(&self) -> Option<&str> {
         self.0.strip_suffix('*')
     }
+}
+
+text! {
+    /// A target's name where a setup link names it.
+    TargetName: "the name of a target", |_| true, {"type": "string"},
+    |context, name, at| { context.target(name, at); }
 }
 
 /// A target's place in the order of the document, where a rule names it.

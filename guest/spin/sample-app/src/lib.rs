@@ -50,7 +50,7 @@ fn answer(request: &Request) -> Result<Response, String> {
     let secrets = [Secret { name: "KAPSO_SECRET".into(), value: secret }];
     let gate = Gate::compile(POLICY, &secrets).map_err(|errors| format!("{errors:?}"))?;
     Ok(match gate.decide(request, wall_clock::now().seconds) {
-        Decision::NotOurs => text(404, "not found\n"),
+        Decision::NotOurs | Decision::Redirect(_) => text(404, "not found\n"),
         Decision::Respond(refusal) => refusal.response,
         Decision::Deliver(deliver) => {
             let events = deliver.delivery.events.iter();

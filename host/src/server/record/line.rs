@@ -53,7 +53,7 @@ impl Entry {
         }
         Some(Entry {
             received_at: SystemTime::now().checked_sub(report.took)?,
-            source: report.source.map(str::to_owned),
+            source: report.place.map(|place| place.name().to_owned()),
             secret_name,
             genuine,
             rejection,
