@@ -2,7 +2,7 @@
 //!
 //! Answers are written into memory as the canonical ABI has them, straight from the core's types and without a copy of any
 //! text: generated bindings would make a second set of types of them, which took a seventh of the time and a fifth of the
-//! component. That what is written is what the contract says is a test here ([`shape`]) and, on whole deliveries, the
+//! component. That what is written is what the contract says is a test here (`shape`) and, on whole deliveries, the
 //! business of the tests that compare every build.
 //!
 //! Built for WebAssembly it leaves the standard library out, which there has nothing to offer but weight.
