@@ -3,6 +3,7 @@
 //! Nothing outside the `target` folder is changed, except by rustup and apt, which are announced before they run.
 
 mod apt;
+mod bench;
 mod cargo;
 mod envoy;
 mod guests;
@@ -55,6 +56,8 @@ enum Task {
         #[arg(long)]
         once: bool,
     },
+    /// Measure Hookgate beside what people would use instead; results are left in target/bench/.
+    Bench(bench::Arguments),
     /// Install the servers and tools that tests talk to, in target/servers/.
     Servers,
 }
@@ -92,6 +95,7 @@ fn run(task: Task) -> anyhow::Result<()> {
             tests::run(&shell, args)
         }
         Task::Envoy { once } => envoy::run(&shell, &house, once),
+        Task::Bench(arguments) => bench::run(&shell, &house, &arguments),
         Task::Servers => servers::install(&shell, &house),
     }
 }

@@ -62,6 +62,11 @@ pub(crate) fn one(shell: &Shell, house: &House, name: &str) -> anyhow::Result<Pa
     server.with_context(|| format!("no server is called {name}"))?.find(shell, house)
 }
 
+/// Makes sure that there is a valgrind, which the bench counts instructions with.
+pub(crate) fn valgrind(shell: &Shell) -> anyhow::Result<PathBuf> {
+    debian(shell, "valgrind", "valgrind", "counting instructions")
+}
+
 impl Server {
     fn find(&self, shell: &Shell, house: &House) -> anyhow::Result<PathBuf> {
         if let Some((variable, program)) = self.instead.and_then(|name| Some((name, std::env::var_os(name)?))) {
@@ -72,18 +77,20 @@ impl Server {
         // One folder for each version, so that a new version in the table is installed beside the old one.
         let folder = |package: &str| house.servers.join(package.trim_start_matches('@').replace('/', "-"));
         match self.origin {
-            Origin::Debian { package } => debian(shell, self.name, package),
+            Origin::Debian { package } => {
+                debian(shell, self.name, package, &format!("running tests against {}", self.name))
+            }
             Origin::Python { requirement, program } => python(shell, &folder(requirement), requirement, program),
             Origin::Node { package, program } => node(shell, &folder(package), package, program),
         }
     }
 }
 
-fn debian(shell: &Shell, name: &str, package: &str) -> anyhow::Result<PathBuf> {
+fn debian(shell: &Shell, name: &str, package: &str, purpose: &str) -> anyhow::Result<PathBuf> {
     if let Some(program) = on_path(name) {
         return Ok(program);
     }
-    apt::install(shell, &[package], &format!("running tests against {name}"))?;
+    apt::install(shell, &[package], purpose)?;
     on_path(name).with_context(|| format!("Debian's {package} has no {name}"))
 }
 
