@@ -219,13 +219,20 @@ impl Envoy {
         stats["stats"].as_array().and_then(|stats| stats.first()?["value"].as_u64()).unwrap_or_default()
     }
 
+    /// Its process.
+    ///
+    /// # Panics
+    /// When it has ended.
+    pub fn id(&self) -> u32 {
+        self.process.id().expect("it runs")
+    }
+
     /// How much memory it has, in bytes.
     ///
     /// # Panics
     /// When the machine does not say.
     pub fn memory(&self) -> usize {
-        let id = self.process.id().expect("it runs");
-        let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("Linux");
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("Linux");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
         line.trim().strip_suffix(" kB").and_then(|kilobytes| kilobytes.parse::<usize>().ok()).expect("a size") * 1024
     }

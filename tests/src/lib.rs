@@ -12,6 +12,7 @@ pub mod proxy_wasm;
 mod ran;
 pub mod redis;
 pub mod running;
+#[cfg(feature = "spin")]
 pub mod spin;
 pub mod upstream;
 

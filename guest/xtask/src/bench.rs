@@ -8,7 +8,7 @@ use xshell::{Shell, cmd};
 
 use crate::cargo::cargo;
 use crate::house::House;
-use crate::{guests, servers};
+use crate::{guests, program, servers};
 
 const PACKAGE: &str = "hookgate-bench";
 
@@ -24,8 +24,11 @@ pub(crate) struct Arguments {
     /// How often everything is measured in turn.
     #[arg(long, value_name = "N", conflicts_with = "check")]
     rounds: Option<usize>,
+    /// How long the load at 80 % lasts: by default a minute, and an hour for endurance.
+    #[arg(long, value_name = "N", conflicts_with = "check")]
+    seconds: Option<u64>,
     /// Compare the instructions of calls in process with the committed ones instead, and fail where they rose by more than a
-    /// tenth. Needs no other build than the tests do.
+    /// tenth.
     #[arg(long)]
     check: bool,
     /// Commit what is counted.
@@ -38,7 +41,15 @@ pub(crate) struct Arguments {
 enum Part {
     /// The library and the core: verify, parse, route, decide.
     Process,
+    /// The filter in Envoy, beside other filters.
+    Envoy,
+    /// `hookgate serve` and the Spin build, beside servers written by hand.
+    Servers,
+    /// Ten million keys through the store, and an hour of deliveries.
+    Endurance,
 }
+
+const USUAL: [Part; 3] = [Part::Process, Part::Envoy, Part::Servers];
 
 pub(crate) fn run(shell: &Shell, house: &House, arguments: &Arguments) -> anyhow::Result<()> {
     guests::build(shell, house)?;
@@ -47,19 +58,41 @@ pub(crate) fn run(shell: &Shell, house: &House, arguments: &Arguments) -> anyhow
         servers::valgrind(shell)?;
         return check(shell, house, &portable, arguments.bless);
     }
-    cargo(shell).args(["build", "--release", "--package", PACKAGE]).arg("--target-dir").arg(house.target()).run()?;
-    let bench = house.target().join("release").join(PACKAGE);
-    let parts = arguments.parts.iter().filter_map(ValueEnum::to_possible_value);
-    let parts: Vec<_> = parts.map(|part| part.get_name().to_owned()).collect();
+    let parts = if arguments.parts.is_empty() { &USUAL[..] } else { &arguments.parts };
+    let has = |part| parts.contains(&part);
+    let bench = bench(shell, house, &["--no-default-features", "--features", "full"], PACKAGE)?;
+    let mut filter = PathBuf::new();
+    let mut spin = PathBuf::new();
+    if has(Part::Envoy) {
+        filter = guests::hmac_filter(shell, house)?;
+        servers::install_one(shell, house, "envoy")?;
+    }
+    if has(Part::Servers) || has(Part::Endurance) {
+        program::build(shell, house)?;
+    }
+    if has(Part::Servers) {
+        servers::install_one(shell, house, "node-express")?;
+        spin = self::bench(shell, house, &["--features", "spin"], "hookgate-bench-spin")?;
+    }
+    let hookgate = program::path(house);
+    let names = parts.iter().filter_map(ValueEnum::to_possible_value);
+    let names: Vec<_> = names.map(|name| name.get_name().to_owned()).collect();
     let quick = arguments.quick.then_some("--quick");
     let rounds = arguments.rounds.map(|rounds| format!("--rounds={rounds}"));
+    let seconds = arguments.seconds.map(|seconds| format!("--seconds={seconds}"));
     let out = house.target().join("bench");
-    cmd!(shell, "{bench} measure --portable {portable} --out {out} {quick...} {rounds...} {parts...}").quiet().run()?;
+    cmd!(
+        shell,
+        "{bench} measure --portable {portable} --hmac-filter {filter} --hookgate {hookgate} --spin {spin} --out {out}
+         {quick...} {rounds...} {seconds...} {names...}"
+    )
+    .quiet()
+    .run()?;
     Ok(())
 }
 
-/// Counts with the bench as it is built for the tests, because only machine code is counted that does not depend on that, or
-/// is compared with itself.
+/// Counts with the bench as it is built for the tests: what is counted does not depend on that, or is compared with itself
+/// alone.
 fn check(shell: &Shell, house: &House, portable: &Path, bless: bool) -> anyhow::Result<()> {
     // With everything that the tests are built with, so that nothing is built twice.
     cargo(shell).args(["build", "--workspace", "--bins", "--tests"]).run()?;
@@ -69,13 +102,28 @@ fn check(shell: &Shell, house: &House, portable: &Path, bless: bool) -> anyhow::
     Ok(())
 }
 
+/// A program of the bench, as released.
+fn bench(shell: &Shell, house: &House, features: &[&str], program: &str) -> anyhow::Result<PathBuf> {
+    cargo(shell)
+        .args(["build", "--release", "--package", PACKAGE, "--bin", program])
+        .args(features)
+        .arg("--target-dir")
+        .arg(house.target())
+        .run()
+        .context("cannot build the bench")?;
+    Ok(house.target().join("release").join(program))
+}
+
 /// The bench without its features, with the SHA-256 of processors that have no instructions for it.
 fn portable(shell: &Shell, house: &House) -> anyhow::Result<PathBuf> {
     let folder = house.target().join("bench/portable");
     cargo(shell)
-        .args(["build", "--quiet", "--release", "--package", PACKAGE, "--no-default-features", "--target-dir"])
+        .args(["build", "--quiet", "--release", "--package", PACKAGE, "--bin", PACKAGE, "--no-default-features"])
+        .arg("--target-dir")
         .arg(&folder)
-        .env("RUSTFLAGS", "--cfg=sha2_backend=\"soft\"")
+        // Counting finds where to begin and to end by a function's name.
+        .env("CARGO_PROFILE_RELEASE_STRIP", "none")
+        .env("RUSTFLAGS", "--cfg sha2_backend=\"soft\"")
         .run()
         .context("cannot build the portable worker")?;
     Ok(folder.join("release").join(PACKAGE))

@@ -32,6 +32,9 @@ enum Form {
     Module,
 }
 
+/// The workspace that nearly all guests belong to.
+const OURS: &str = "Cargo.toml";
+
 const GUESTS: &[Guest] = &[
     Guest { package: "hookgate-component", file: "hookgate.wasm", form: Form::World("plugin"), level: "-O3" },
     Guest { package: "hookgate-envoy", file: "hookgate-envoy.wasm", form: Form::Module, level: "-Oz" },
@@ -42,16 +45,28 @@ const GUESTS: &[Guest] = &[
 /// Builds every guest.
 pub(crate) fn build(shell: &Shell, house: &House) -> anyhow::Result<()> {
     let toolchain = Toolchain::find(shell)?;
-    GUESTS.iter().try_for_each(|guest| guest.build(shell, house, &toolchain))
+    GUESTS.iter().try_for_each(|guest| guest.build(shell, house, &toolchain, OURS).map(drop))
+}
+
+/// Builds the Envoy filter that the bench compares with, and says where it is.
+pub(crate) fn hmac_filter(shell: &Shell, house: &House) -> anyhow::Result<PathBuf> {
+    let guest = Guest {
+        package: "hookgate-bench-hmac-filter",
+        file: "bench-hmac-filter.wasm",
+        form: Form::Module,
+        level: "-O3",
+    };
+    guest.build(shell, house, &Toolchain::find(shell)?, "tests/bench/hmac-filter/Cargo.toml")
 }
 
 impl Guest {
-    fn build(&self, shell: &Shell, house: &House, toolchain: &Toolchain) -> anyhow::Result<()> {
+    /// `manifest` is that of its workspace.
+    fn build(&self, shell: &Shell, house: &House, toolchain: &Toolchain, manifest: &str) -> anyhow::Result<PathBuf> {
         // One guest at a time: together, each would get the features that any of them asks its dependencies for.
         toolchain
             .cargo(shell)
             .args(["build", "--quiet", "--lib", "--profile", "guest", "--target", TARGET, "--package", self.package])
-            .arg("--target-dir")
+            .args(["--manifest-path", manifest, "--target-dir"])
             .arg(&house.guests)
             .env("CARGO_ENCODED_RUSTFLAGS", flags(house).join("\u{1f}"))
             .run()
@@ -64,7 +79,7 @@ impl Guest {
             .with_context(|| format!("cannot make {} of {}", self.file, module.display()))?;
         let path = house.leave(self.file, &bytes, false)?;
         eprintln!("{} ({} KB)", path.strip_prefix(&house.root).unwrap_or(&path).display(), bytes.len().div_ceil(1024));
-        Ok(())
+        Ok(path)
     }
 
     fn encode(&self, house: &House, module: &Path) -> anyhow::Result<Vec<u8>> {

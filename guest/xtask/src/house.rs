@@ -30,6 +30,11 @@ impl House {
         self.root.join("target")
     }
 
+    /// Where a package for tests is installed: one folder for each version, so that a new version is installed beside the old.
+    pub(crate) fn folder(&self, package: &str) -> PathBuf {
+        self.servers.join(package.trim_start_matches('@').replace('/', "-"))
+    }
+
     /// Leaves `bytes` in the out folder under `name`, untouched if they are there already, so that nothing that was
     /// built from the file looks stale. Never half written, and a running program is replaced, not overwritten.
     pub(crate) fn leave(&self, name: &str, bytes: &[u8], executable: bool) -> anyhow::Result<PathBuf> {

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Context;
@@ -25,9 +26,14 @@ pub(crate) fn build(shell: &Shell, house: &House) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Where it is.
+pub(crate) fn path(house: &House) -> PathBuf {
+    house.out.join(executable())
+}
+
 /// Becomes `hookgate serve ARGS`.
 pub(crate) fn serve(house: &House, args: Vec<OsString>) -> anyhow::Result<()> {
-    let program = house.out.join(executable());
+    let program = path(house);
     let mut command = Command::new(&program);
     command.arg("serve").args(args);
     Err(become_it(&mut command)).with_context(|| format!("cannot run {}", program.display()))

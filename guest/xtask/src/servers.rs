@@ -27,6 +27,8 @@ enum Origin {
     Python { requirement: &'static str, program: &'static str },
     /// A program that an npm package brings.
     Node { package: &'static str, program: &'static str },
+    /// Node itself, with an npm package that its scripts may ask for.
+    NodeWith { package: &'static str },
 }
 
 const SERVERS: &[Server] = &[
@@ -48,12 +50,19 @@ const SERVERS: &[Server] = &[
     },
 ];
 
+/// What the bench compares with and the tests do without.
+const PEERS: &[Server] =
+    &[Server { name: "node-express", instead: None, origin: Origin::NodeWith { package: "express@5.3.0" } }];
+
 /// Installs what is missing.
 pub(crate) fn install(shell: &Shell, house: &House) -> anyhow::Result<()> {
-    SERVERS.iter().try_for_each(|server| {
-        let program = server.find(shell, house).with_context(|| format!("no {} for the tests", server.name))?;
-        link(&program, &house.servers.join("bin").join(server.name))
-    })
+    SERVERS.iter().try_for_each(|server| server.install(shell, house))
+}
+
+/// Installs one server, or a peer of the bench, if it is missing.
+pub(crate) fn install_one(shell: &Shell, house: &House, name: &str) -> anyhow::Result<()> {
+    let server = SERVERS.iter().chain(PEERS).find(|server| server.name == name);
+    server.with_context(|| format!("no server is called {name}"))?.install(shell, house)
 }
 
 /// Installs one server if it is missing, and says where its program is.
@@ -68,20 +77,37 @@ pub(crate) fn valgrind(shell: &Shell) -> anyhow::Result<PathBuf> {
 }
 
 impl Server {
+    fn install(&self, shell: &Shell, house: &House) -> anyhow::Result<()> {
+        let program = self.find(shell, house).with_context(|| format!("no {} to run", self.name))?;
+        let modules = match self.origin {
+            Origin::NodeWith { package } => Some(house.folder(package).join("node_modules")),
+            _ => None,
+        };
+        link(&program, modules.as_deref(), &house.servers.join("bin").join(self.name))
+    }
+
     fn find(&self, shell: &Shell, house: &House) -> anyhow::Result<PathBuf> {
         if let Some((variable, program)) = self.instead.and_then(|name| Some((name, std::env::var_os(name)?))) {
             let program = PathBuf::from(program);
             ensure!(program.exists(), "{variable} names {}, which is not there", program.display());
             return Ok(program);
         }
-        // One folder for each version, so that a new version in the table is installed beside the old one.
-        let folder = |package: &str| house.servers.join(package.trim_start_matches('@').replace('/', "-"));
+        let folder = |package| house.folder(package);
         match self.origin {
             Origin::Debian { package } => {
                 debian(shell, self.name, package, &format!("running tests against {}", self.name))
             }
             Origin::Python { requirement, program } => python(shell, &folder(requirement), requirement, program),
-            Origin::Node { package, program } => node(shell, &folder(package), package, program),
+            Origin::Node { package, program } => {
+                node(shell, &folder(package), package)?;
+                let program = folder(package).join("node_modules/.bin").join(program);
+                ensure!(program.exists(), "{package} has no {}", program.display());
+                Ok(program)
+            }
+            Origin::NodeWith { package } => {
+                node(shell, &folder(package), package)?;
+                on_path("node").context("there is no node on the path")
+            }
         }
     }
 }
@@ -107,26 +133,32 @@ fn python(shell: &Shell, folder: &Path, requirement: &str, program: &str) -> any
     Ok(program)
 }
 
-fn node(shell: &Shell, folder: &Path, package: &str, program: &str) -> anyhow::Result<PathBuf> {
-    let program = folder.join("node_modules/.bin").join(program);
+fn node(shell: &Shell, folder: &Path, package: &str) -> anyhow::Result<()> {
     let done = folder.join("installed");
     if !done.exists() {
         fs::create_dir_all(folder)?;
         cmd!(shell, "npm install --prefix {folder} --no-save --no-audit --no-fund --loglevel error {package}").run()?;
         fs::write(done, package)?;
     }
-    ensure!(program.exists(), "{package} has no {}", program.display());
-    Ok(program)
+    Ok(())
 }
 
 fn on_path(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join(name)).find(|path| path.is_file())
 }
 
-/// A script, not a symbolic link: Python finds its virtual environment by the path it was called under.
-fn link(program: &Path, at: &Path) -> anyhow::Result<()> {
-    let quoted = program.to_str().context("the path of a server is not UTF-8")?.replace('\'', r"'\''");
-    let script = format!("#!/bin/sh\nexec '{quoted}' \"$@\"\n");
+/// A script, not a symbolic link: Python finds its virtual environment by the path it was called under. `modules` is where Node
+/// looks for packages.
+fn link(program: &Path, modules: Option<&Path>, at: &Path) -> anyhow::Result<()> {
+    let quoted = |path: &Path| {
+        let path = path.to_str().context("the path of a server is not UTF-8")?;
+        anyhow::Ok(path.replace('\'', r"'\''"))
+    };
+    let environment = match modules {
+        Some(modules) => format!("NODE_PATH='{}' ", quoted(modules)?),
+        None => String::new(),
+    };
+    let script = format!("#!/bin/sh\n{environment}exec '{}' \"$@\"\n", quoted(program)?);
     at.parent()
         .map_or(Ok(()), fs::create_dir_all)
         .and_then(|()| fs::write(at, script))

@@ -1,5 +1,5 @@
-//! Instructions, which do not depend on what else the machine does: callgrind counts those of a row run so many times and twice
-//! as many, and the difference is what the calls alone take.
+//! Instructions, which do not depend on what else the machine does. Callgrind counts those between two calls of `counting_mark`, and so
+//! those of some calls of a row alone.
 //!
 //! What is counted is what somebody else's change can make slower, built as it is released, in as far as the tests need it
 //! anyway:
@@ -12,15 +12,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::{fs, thread};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 
 use crate::delivery::Size;
 use crate::report::Table;
-use crate::rows::{Ask, Build, CACHE, Row};
+use crate::rows::{Ask, Build, Row};
 
 /// Committed: instructions of a call by the row's name.
 const COMMITTED: &str = "counts.json";
@@ -40,7 +38,7 @@ fn rows() -> Vec<(Row, u64)> {
         }
         rows.push(Row::new(Ask::Route, Size::Message, build));
     }
-    rows.into_iter().map(|row| (row, calls(row))).collect()
+    rows.into_iter().map(|row| (row, calls(row).max(1))).collect()
 }
 
 /// About as many as come to [`WORTH`] instructions.
@@ -105,32 +103,23 @@ fn compare(committed: &Counts, counted: &Counts) -> (Table, Vec<String>) {
 
 /// Instructions of a call of each row. `native` is this program without its features, as released.
 fn count(native: &Path, rows: &[(Row, u64)]) -> anyhow::Result<Counts> {
-    let folder = tempfile::tempdir()?;
     let ours = std::env::current_exe()?;
-    // Machine code is made once for each way of running instances, for the processor that callgrind makes believe there is.
-    for build in [Build::Reused, Build::Fresh] {
-        run(&ours, Row::new(Ask::Verify, Size::Message, build), 0, folder.path())?;
-    }
-    let (next, counts) = (AtomicUsize::new(0), Mutex::new(Ok(Counts::new())));
-    let work = || {
-        while let Some(&(row, calls)) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let program = if row.build == Build::Native { native } else { &ours };
-            let counted = of_a_call(program, row, calls, folder.path()).with_context(|| row.to_string());
-            let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
-            match (&mut *counts, counted) {
-                (Ok(counts), Ok(counted)) => counts.extend(name(row, counted)),
-                (Ok(_), Err(error)) => *counts = Err(error),
-                (Err(_), _) => {}
+    let of = |build| rows.iter().copied().filter(move |(row, _)| row.build == build).collect::<Vec<_>>();
+    let builds = [(Build::Native, native), (Build::Reused, &ours), (Build::Fresh, &ours)];
+    thread::scope(|scope| {
+        let parts = builds.map(|(build, program)| scope.spawn(move || run(program, &of(build))));
+        let mut counts = Counts::new();
+        for part in parts {
+            for (row, counted) in part.join().map_err(|_| anyhow!("counting broke off"))?? {
+                counts.extend(names(row, counted));
             }
         }
-    };
-    let threads = thread::available_parallelism().map_or(1, usize::from);
-    thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
-    counts.into_inner().unwrap_or_else(PoisonError::into_inner)
+        Ok(counts)
+    })
 }
 
 /// What is compared of a row.
-fn name(row: Row, counted: Instructions) -> Vec<(String, u64)> {
+fn names(row: Row, counted: Instructions) -> Vec<(String, u64)> {
     match row.build {
         Build::Native => vec![(row.to_string(), counted.compiled)],
         Build::Reused | Build::Fresh => {
@@ -139,26 +128,27 @@ fn name(row: Row, counted: Instructions) -> Vec<(String, u64)> {
     }
 }
 
-fn of_a_call(program: &Path, row: Row, calls: u64, cache: &Path) -> anyhow::Result<Instructions> {
-    let calls = calls.max(1);
-    let (once, twice) = (run(program, row, calls, cache)?, run(program, row, calls * 2, cache)?);
-    let each = |once: u64, twice: u64| twice.saturating_sub(once) / calls;
-    Ok(Instructions { generated: each(once.generated, twice.generated), compiled: each(once.compiled, twice.compiled) })
-}
-
-/// Instructions of a whole process that runs a row so many times.
-fn run(program: &Path, row: Row, calls: u64, cache: &Path) -> anyhow::Result<Instructions> {
-    let profile = tempfile::NamedTempFile::new()?;
+/// Runs a process of `program` that calls the rows, each so many times, and counts.
+fn run(program: &Path, rows: &[(Row, u64)]) -> anyhow::Result<Vec<(Row, Instructions)>> {
+    let folder = tempfile::tempdir()?;
+    let profile = folder.path().join("profile");
     let output = Command::new("valgrind")
-        .arg("--tool=callgrind")
-        .arg(format!("--callgrind-out-file={}", profile.path().display()))
+        .args(["--tool=callgrind", "--dump-before=*counting_mark*"])
+        .arg(format!("--callgrind-out-file={}", profile.display()))
         .arg(program)
-        .args(["row", &row.to_string(), &calls.to_string()])
-        .env(CACHE, cache)
+        .arg("count")
+        .args(rows.iter().map(|(row, calls)| format!("{row}={calls}")))
         .output()
         .context("cannot run valgrind")?;
     ensure!(output.status.success(), "valgrind failed:\n{}", String::from_utf8_lossy(&output.stderr));
-    Instructions::read(&fs::read_to_string(profile.path())?).context("callgrind's file is not as it should be")
+    let counted = rows.iter().enumerate().map(|(index, (row, calls))| {
+        // The file before it holds what came before the row.
+        let profile = profile.with_extension((index * 2 + 2).to_string());
+        let text = fs::read_to_string(&profile).with_context(|| format!("valgrind left no {}", profile.display()))?;
+        let counted = Instructions::read(&text).context("callgrind's file is not as it should be")?;
+        Ok((*row, Instructions { generated: counted.generated / calls, compiled: counted.compiled / calls }))
+    });
+    counted.collect()
 }
 
 /// Instructions of a process.

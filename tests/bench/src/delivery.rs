@@ -81,7 +81,7 @@ impl Delivery {
         let headers = [
             ("content-type", String::from("application/json")),
             ("x-webhook-event", String::from(RECEIVED)),
-            ("x-webhook-signature", sign(body.as_bytes())),
+            ("x-webhook-signature", Signer::new().sign(body.as_bytes())),
             ("x-idempotency-key", String::from("e5539bc4-2a2e-5f39-b28f-a96230852e9b")),
             ("x-webhook-payload-version", String::from("v2")),
             ("x-webhook-batch", is_batch.to_string()),
@@ -100,13 +100,26 @@ impl Delivery {
     }
 }
 
-/// HMAC-SHA256 as RFC 2104 writes it, in hexadecimal.
-fn sign(body: &[u8]) -> String {
-    let mut key = [0; 64];
-    key[..SECRET.len()].copy_from_slice(SECRET.as_bytes());
-    let inner = Sha256::new().chain_update(key.map(|byte| byte ^ 0x36)).chain_update(body).finalize();
-    let outer = Sha256::new().chain_update(key.map(|byte| byte ^ 0x5c)).chain_update(inner).finalize();
-    outer.iter().map(|byte| format!("{byte:02x}")).collect()
+/// HMAC-SHA256 as RFC 2104 writes it, both halves of the key hashed beforehand.
+#[derive(Clone)]
+pub(crate) struct Signer {
+    inner: Sha256,
+    outer: Sha256,
+}
+
+impl Signer {
+    pub(crate) fn new() -> Self {
+        let mut key = [0; 64];
+        key[..SECRET.len()].copy_from_slice(SECRET.as_bytes());
+        let half = |pad: u8| Sha256::new().chain_update(key.map(|byte| byte ^ pad));
+        Signer { inner: half(0x36), outer: half(0x5c) }
+    }
+
+    /// The signature in hexadecimal.
+    pub(crate) fn sign(&self, body: &[u8]) -> String {
+        let inner = self.inner.clone().chain_update(body).finalize();
+        hex::encode(self.outer.clone().chain_update(inner).finalize())
+    }
 }
 
 fn least(number: &str) -> String {
@@ -139,7 +152,12 @@ fn batch(number: &str, messages: usize) -> String {
     )
 }
 
+/// What stands before the number in the id of a message.
+pub(crate) const BEFORE_NUMBER: &str = "wamid.HBgLMTYzMTU1NTExODEVAgASGBQ";
+/// The digits of that number.
+pub(crate) const DIGITS: usize = 12;
+
 /// A message id as WhatsApp makes them, always of the same length.
 fn id(index: usize) -> String {
-    format!("wamid.HBgLMTYzMTU1NTExODEVAgASGBQ{index:012}QTA=")
+    format!("{BEFORE_NUMBER}{index:0DIGITS$}QTA=")
 }

@@ -5,14 +5,15 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use crate::effort::Effort;
-use crate::process;
 use crate::report::Report;
+use crate::servers::Parts;
+use crate::{endurance, envoy, process, servers};
 
-/// What to measure.
+/// What to measure, and with what.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The parts; by default all but endurance.
-    #[arg(value_enum, value_name = "NAME")]
+    /// The parts, one after another.
+    #[arg(value_enum, value_name = "NAME", required = true)]
     parts: Vec<Part>,
     /// Just enough to see that everything works.
     #[arg(long)]
@@ -20,9 +21,21 @@ pub(crate) struct Arguments {
     /// How often everything is measured in turn.
     #[arg(long)]
     rounds: Option<usize>,
+    /// How long the load at 80 % lasts.
+    #[arg(long)]
+    seconds: Option<u64>,
     /// This program without its features, built with the portable SHA-256.
     #[arg(long, value_name = "FILE")]
     portable: PathBuf,
+    /// The Envoy filter that verifies and does nothing else.
+    #[arg(long, value_name = "FILE")]
+    hmac_filter: PathBuf,
+    /// The released program `hookgate`.
+    #[arg(long, value_name = "FILE")]
+    hookgate: PathBuf,
+    /// The program that hosts the Spin build.
+    #[arg(long, value_name = "FILE")]
+    spin: PathBuf,
     /// Where the results go.
     #[arg(long, value_name = "FOLDER")]
     out: PathBuf,
@@ -33,19 +46,30 @@ pub(crate) struct Arguments {
 enum Part {
     /// The library and the core.
     Process,
+    /// The filter in Envoy.
+    Envoy,
+    /// The server.
+    Servers,
+    /// Ten million keys, and load for long.
+    Endurance,
 }
 
-impl Part {
-    const USUAL: [Self; 1] = [Self::Process];
-}
+/// How long endurance lasts, in seconds.
+const HOUR: u64 = 3600;
 
+/// Measures and reports.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let effort = Effort::new(arguments.quick, arguments.rounds);
-    let parts = if arguments.parts.is_empty() { &Part::USUAL[..] } else { &arguments.parts };
+    let Arguments { quick, rounds, seconds, .. } = *arguments;
+    let effort = Effort::new(quick, rounds, seconds);
+    let enduring = Effort::new(quick, rounds, seconds.or((!quick).then_some(HOUR)));
+    let servers = Parts { hookgate: &arguments.hookgate, spin: &arguments.spin };
     let mut report = Report::new();
-    for part in parts {
+    for part in &arguments.parts {
         report.add(match part {
             Part::Process => process::run(&effort, &arguments.portable)?,
+            Part::Envoy => envoy::run(&effort, &arguments.hmac_filter)?,
+            Part::Servers => servers::run(&effort, &servers)?,
+            Part::Endurance => endurance::run(&enduring, &servers)?,
         });
     }
     report.finish(&arguments.out)

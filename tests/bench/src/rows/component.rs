@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 use std::num::NonZeroU64;
-use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{bail, ensure};
 use hookgate::types::{Decision, Head, Header, Request};
@@ -11,12 +11,8 @@ use hookgate::{Cache, Gate, Instances, Options, Plugin, Secrets};
 use super::{Ask, Build, Call, Row};
 use crate::delivery::{Delivery, NOW, PATH};
 
-/// A directory for machine code to use instead of one that goes with the process.
-pub(crate) const CACHE: &str = "HOOKGATE_BENCH_CACHE";
-
 pub(super) fn prepare(row: Row) -> anyhow::Result<Call> {
-    let cache = std::env::var_os(CACHE).map_or(Cache::Off, |path| Cache::Directory(PathBuf::from(path)));
-    let options = Options { instances: instances(row.build), cache, ..Options::default() };
+    let options = Options { instances: instances(row.build), cache: Cache::Off, ..Options::default() };
     // What a row works on lives as long as the process.
     let policy: &'static str = row.policy.document().leak();
     let secrets: &'static Secrets = Box::leak(Box::new(row.policy.secrets().into_iter().collect()));
@@ -30,7 +26,6 @@ pub(super) fn prepare(row: Row) -> anyhow::Result<Call> {
     let request = Request { head: Head { method: "POST", path: PATH, headers }, body: &delivery.body };
     match row.ask {
         Ask::Start => {
-            let options = Options { cache: Cache::Off, ..options };
             return Ok(Box::new(move || start(&options, policy, secrets, &request)));
         }
         Ask::StartCached => {
@@ -45,7 +40,7 @@ pub(super) fn prepare(row: Row) -> anyhow::Result<Call> {
         }
         _ => {}
     }
-    let plugin = Plugin::new(&options)?;
+    let plugin = plugin(&options)?;
     let gate = plugin.compile(policy, secrets)?;
     match gate.decide(&request, NOW)? {
         Decision::Deliver(deliver) => {
@@ -64,6 +59,18 @@ pub(super) fn prepare(row: Row) -> anyhow::Result<Call> {
         }
         Ask::Start | Ask::StartCached => bail!("answered above"),
     })
+}
+
+/// Compiled once for all rows of a process that run it in the same way.
+fn plugin(options: &Options) -> anyhow::Result<Plugin> {
+    static PLUGINS: Mutex<Vec<(Options, Plugin)>> = Mutex::new(Vec::new());
+    let mut plugins = PLUGINS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, plugin)) = plugins.iter().find(|(made_with, _)| made_with == options) {
+        return Ok(plugin.clone());
+    }
+    let plugin = Plugin::new(options)?;
+    plugins.push((options.clone(), plugin.clone()));
+    Ok(plugin)
 }
 
 fn instances(build: Build) -> Instances {

@@ -1,6 +1,6 @@
 //! What is called in process, once for each iteration.
 
-#[cfg(feature = "component")]
+#[cfg(feature = "full")]
 mod component;
 mod native;
 mod policy;
@@ -8,14 +8,12 @@ mod policy;
 use std::fmt;
 use std::str::FromStr;
 
-#[cfg(not(feature = "component"))]
+#[cfg(not(feature = "full"))]
 use anyhow::bail;
 use anyhow::{Context, ensure};
 
 use crate::delivery::Size;
 
-#[cfg(feature = "component")]
-pub(crate) use component::CACHE;
 pub(crate) use policy::Policy;
 
 /// A row: one question, asked of one build.
@@ -65,9 +63,9 @@ impl Row {
     pub(crate) fn prepare(self) -> anyhow::Result<Call> {
         match self.build {
             Build::Native => native::prepare(self),
-            #[cfg(feature = "component")]
+            #[cfg(feature = "full")]
             Build::Reused | Build::Fresh => component::prepare(self),
-            #[cfg(not(feature = "component"))]
+            #[cfg(not(feature = "full"))]
             Build::Reused | Build::Fresh => bail!("this build has no component"),
         }
     }
