@@ -39,6 +39,7 @@ mod servers;
 #[cfg(feature = "full")]
 mod side_by_side;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -63,7 +64,7 @@ enum Task {
     Check {
         /// This program without its features, built as released with the portable SHA-256.
         #[arg(long, value_name = "FILE")]
-        portable: std::path::PathBuf,
+        portable: PathBuf,
         /// Commit what is counted instead.
         #[arg(long)]
         bless: bool,
@@ -78,6 +79,9 @@ enum Task {
     /// Run each of these rows so many times, for a program that counts instructions.
     #[command(hide = true)]
     Count {
+        /// Where machine code is kept from one process to the next.
+        #[arg(long, value_name = "FOLDER")]
+        cache: Option<PathBuf>,
         /// As rows are named, each with a number: `verify/1.1 KB/usual/native=100`.
         #[arg(value_parser = counted)]
         rows: Vec<(Row, u64)>,
@@ -108,8 +112,8 @@ fn run(task: Task) -> anyhow::Result<()> {
         #[cfg(feature = "full")]
         Task::Receiver(arguments) => peers::run(arguments),
         Task::Worker => worker::run(),
-        Task::Count { rows } => rows.into_iter().try_for_each(|(row, calls)| {
-            let mut call = row.prepare()?;
+        Task::Count { cache, rows } => rows.into_iter().try_for_each(|(row, calls)| {
+            let mut call = row.prepare(cache.as_deref())?;
             // What is made only once is not counted.
             call();
             counting_mark();

@@ -31,7 +31,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         let (row, iterations) = line.rsplit_once('\t').context("a line is a row and a number")?;
         let (row, iterations): (Row, u64) = (row.parse()?, iterations.parse()?);
         if let std::collections::hash_map::Entry::Vacant(place) = rows.entry(row) {
-            place.insert(row.prepare()?);
+            place.insert(row.prepare(None)?);
         }
         let call = rows.get_mut(&row).context("it is prepared")?;
         let taken = take(call, iterations)?;

@@ -2,6 +2,7 @@
 
 use std::hint::black_box;
 use std::num::NonZeroU64;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{bail, ensure};
@@ -11,8 +12,9 @@ use hookgate::{Cache, Gate, Instances, Options, Plugin, Secrets};
 use super::{Ask, Build, Call, Row};
 use crate::delivery::{Delivery, NOW, PATH};
 
-pub(super) fn prepare(row: Row) -> anyhow::Result<Call> {
-    let options = Options { instances: instances(row.build), cache: Cache::Off, ..Options::default() };
+pub(super) fn prepare(row: Row, cache: Option<&Path>) -> anyhow::Result<Call> {
+    let cache = cache.map_or(Cache::Off, |folder| Cache::Directory(folder.to_owned()));
+    let options = Options { instances: instances(row.build), cache, ..Options::default() };
     // What a row works on lives as long as the process.
     let policy: &'static str = row.policy.document().leak();
     let secrets: &'static Secrets = Box::leak(Box::new(row.policy.secrets().into_iter().collect()));

@@ -6,6 +6,7 @@ mod native;
 mod policy;
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
 #[cfg(not(feature = "full"))]
@@ -59,14 +60,14 @@ impl Row {
         Row { ask, size, policy: Policy::Usual, build }
     }
 
-    /// Makes everything ready, so that calling does what is measured and nothing else.
-    pub(crate) fn prepare(self) -> anyhow::Result<Call> {
+    /// Makes everything ready, so that calling does what is measured and nothing else. `cache` is where machine code is kept.
+    pub(crate) fn prepare(self, cache: Option<&Path>) -> anyhow::Result<Call> {
         match self.build {
             Build::Native => native::prepare(self),
             #[cfg(feature = "full")]
-            Build::Reused | Build::Fresh => component::prepare(self),
+            Build::Reused | Build::Fresh => component::prepare(self, cache),
             #[cfg(not(feature = "full"))]
-            Build::Reused | Build::Fresh => bail!("this build has no component"),
+            Build::Reused | Build::Fresh => bail!("this build has no component, nor a cache at {cache:?}"),
         }
     }
 }
