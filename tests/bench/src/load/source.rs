@@ -33,10 +33,9 @@ impl Source {
     pub(crate) fn next(&self) -> (Bytes, String) {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let mut body = self.body.clone();
-        let mut number = NEXT.fetch_add(self.places.len() as u64, Ordering::Relaxed);
-        for place in &self.places {
+        let first = NEXT.fetch_add(self.places.len() as u64, Ordering::Relaxed);
+        for (number, place) in (first..).zip(&self.places) {
             body[*place..place + DIGITS].copy_from_slice(format!("{number:0DIGITS$}").as_bytes());
-            number += 1;
         }
         let signature = self.signer.sign(&body);
         (body.into(), signature)
