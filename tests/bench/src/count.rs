@@ -84,7 +84,7 @@ fn compare(committed: &Counts, counted: &Counts) -> (Table, Vec<String>) {
     let rows = counted.iter().map(|(name, &now)| {
         let before = committed.get(name).copied();
         let change = before.map(|before| now as f64 / before as f64 - 1.0);
-        if change.is_none_or(|change| change > TOLERANCE) {
+        if before.is_none_or(|before| now as f64 > before as f64 * (1.0 + TOLERANCE)) {
             risen.push(name.clone());
         }
         let shown = |count: Option<u64>| count.map_or_else(|| "-".to_owned(), |count| count.to_string());
