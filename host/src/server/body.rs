@@ -60,6 +60,21 @@ impl Begun {
         self.body.is_end_stream() && !matches!(self.first, Some(Err(_)))
     }
 
+    /// Lets the rest come and go, up to so many bytes, beside the answer: closing a connection on a sender that is still sending
+    /// would take the answer from it too.
+    pub(crate) fn pass_over(mut self, most: u64, deadline: Instant) {
+        let rest = async move {
+            let mut passed = 0;
+            while let Some(Ok(frame)) = self.next().await {
+                passed += frame.data_ref().map_or(0, |data| data.len() as u64);
+                if passed > most {
+                    break;
+                }
+            }
+        };
+        tokio::spawn(timeout_at(deadline, rest));
+    }
+
     async fn next(&mut self) -> Option<Result<Frame<Bytes>, hyper::Error>> {
         match self.first.take() {
             None => self.body.frame().await,
@@ -71,7 +86,7 @@ impl Begun {
 /// Reads a body of at most `limit` bytes. It takes `room` for what has come, not for what is announced, so that nobody occupies
 /// it without sending.
 pub(crate) async fn read(
-    mut body: Begun,
+    body: &mut Begun,
     limit: u64,
     deadline: Instant,
     room: &Arc<Semaphore>,

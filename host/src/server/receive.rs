@@ -59,36 +59,49 @@ struct Intake {
 impl Intake {
     async fn answer(mut self, body: Incoming) -> Answer {
         // Who expects to be told to go on hears first whether there is a point in it.
-        let body = match self.received.headers.contains_key(EXPECT) {
-            true => Begun::unread(body),
-            false => Begun::ahead(body).await,
-        };
+        let waits = self.received.headers.contains_key(EXPECT);
+        let mut body = if waits { Begun::unread(body) } else { Begun::ahead(body).await };
+        let deadline = self.started + self.state.limits.body_time;
+        match self.take_in(&mut body, deadline).await {
+            Ok(held) => {
+                self.received.body = held.as_ref().map_or_else(Bytes::new, |held| held.bytes.clone());
+                self.begin(held).await
+            }
+            Err(answer) => {
+                if !waits {
+                    body.pass_over(self.active.gate.settings().body_bytes, deadline);
+                }
+                answer
+            }
+        }
+    }
+
+    /// The body, unless there is an answer without it. A browser's request has none that matters.
+    async fn take_in(&self, body: &mut Begun, deadline: Instant) -> Result<Option<Held>, Answer> {
         let limit = match body.is_whole() {
             // There is nothing left to spare anybody, and `decide` says what `admit` would have said.
             true => self.active.gate.settings().body_bytes,
             false => match self.received.lend(|request| self.active.gate.admit(&request.head)) {
                 Ok(Admission::Read(limit)) => limit,
-                Ok(Admission::NotOurs) => return self.not_ours(),
-                Ok(Admission::Respond(refusal)) => return self.refuse(refusal),
-                Ok(Admission::Redirect) => return self.begin(None).await,
-                Err(error) => return self.trouble(Trouble::Gate(error)),
+                Ok(Admission::NotOurs) => return Err(self.not_ours()),
+                Ok(Admission::Respond(refusal)) => return Err(self.refuse(refusal)),
+                Ok(Admission::Redirect) => return Ok(None),
+                Err(error) => return Err(self.trouble(Trouble::Gate(error))),
             },
         };
-        let deadline = self.started + self.state.limits.body_time;
-        let held = match read(body, limit, deadline, &self.state.room).await {
-            Ok(held) => held,
-            Err(Unread::TooLarge) => {
-                return match self.received.lend(|request| self.active.gate.too_large(&request.head)) {
-                    Ok(refusal) => self.refuse(refusal),
-                    Err(error) => self.trouble(Trouble::Gate(error)),
-                };
-            }
-            Err(Unread::TooSlow) => return self.trouble(Trouble::SlowBody),
-            Err(Unread::Broken) => return self.trouble(Trouble::BrokenBody),
-            Err(Unread::NoRoom) => return self.trouble(Trouble::Overloaded),
+        let unread = match read(body, limit, deadline, &self.state.room).await {
+            Ok(held) => return Ok(Some(held)),
+            Err(unread) => unread,
         };
-        self.received.body = held.bytes.clone();
-        self.begin(Some(held)).await
+        Err(match unread {
+            Unread::TooLarge => match self.received.lend(|request| self.active.gate.too_large(&request.head)) {
+                Ok(refusal) => self.refuse(refusal),
+                Err(error) => self.trouble(Trouble::Gate(error)),
+            },
+            Unread::TooSlow => self.trouble(Trouble::SlowBody),
+            Unread::Broken => self.trouble(Trouble::BrokenBody),
+            Unread::NoRoom => self.trouble(Trouble::Overloaded),
+        })
     }
 
     /// Takes a place among the requests that are carried out, only now that all is there of it, so that whoever sends slowly

@@ -187,6 +187,38 @@ async fn a_missing_signature_is_refused_before_the_body() {
 }
 
 #[tokio::test]
+async fn who_is_refused_while_sending_gets_the_answer_and_keeps_the_connection() {
+    let (hooked, mut upstream) = impatient().await;
+    let genuine = Delivery::message("wamid.1", SECRET);
+    let forged = genuine.clone().without("X-Webhook-Signature");
+    let mut sender = Raw::connect(hooked.server.address()).await;
+    sender.write(head(&forged, "/hook", &length(forged.body.len()))).await;
+    let answer = sender.until("unauthorized\n").await;
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    sender.write(&forged.body).await;
+    sender.write(head(&genuine, "/hook", &length(genuine.body.len()))).await;
+    sender.write(&genuine.body).await;
+    let answer = sender.until("\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert_eq!(upstream.next().await.body, genuine.body);
+}
+
+#[tokio::test]
+async fn who_is_refused_and_sends_without_end_is_cut_off() {
+    let (hooked, mut upstream) = impatient().await;
+    let delivery = Delivery::message("wamid.1", SECRET);
+    let mut sender = Raw::connect(hooked.server.address()).await;
+    sender.write(head(&delivery, "/hook", &length(1 << 30))).await;
+    let answer = sender.until("\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    for _ in 0..64 {
+        sender.try_write([b'x'; 1000]).await;
+    }
+    sender.rest().await;
+    unharmed(&hooked, &mut upstream).await;
+}
+
+#[tokio::test]
 async fn who_sends_slowly_takes_nobodys_place() {
     let upstream = Upstream::answering(Reply::Status(200)).await;
     let mut config = config(&all_to(&upstream));
