@@ -132,6 +132,7 @@ pub mod secrets;
 mod send;
 #[cfg(feature = "program")]
 pub mod server;
+mod sha256;
 mod shared;
 mod sign;
 mod slots;
@@ -140,7 +141,7 @@ pub mod types;
 
 pub use error::{CallError, CompileError, LoadError};
 pub use gate::Gate;
-pub use options::{Cache, Instances, Options};
+pub use options::{Cache, Instances, Options, Sha256};
 pub use plugin::Plugin;
 pub use secrets::Secrets;
 pub use shared::SharedGate;

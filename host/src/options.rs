@@ -10,6 +10,8 @@ use std::time::Duration;
 pub struct Options {
     /// Whether instances are reused.
     pub instances: Instances,
+    /// Who hashes.
+    pub sha256: Sha256,
     /// How many calls run at the same time at the most; further callers wait. Each may hold `memory_per_instance`.
     pub max_concurrency: NonZeroUsize,
     /// How long one call may take before it is broken off. A call takes microseconds: this is for a plugin gone wrong.
@@ -26,6 +28,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             instances: Instances::default(),
+            sha256: Sha256::default(),
             max_concurrency: available_parallelism().unwrap_or(NonZeroUsize::MIN).saturating_mul(TWO),
             time_per_call: Duration::from_secs(1),
             time_per_compile: Duration::from_secs(10),
@@ -39,7 +42,7 @@ const TWO: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 
 /// Whether an instance of the plugin serves one call or many.
 ///
-/// Reuse is the default: what a plugin without imports could leave behind for the next call is its own memory alone, and that is
+/// Reuse is the default: what a plugin that imports no state could leave behind for the next call is its own memory alone, and that is
 /// bounded and replaced now and then. Fresh instances cost some tens of microseconds more a call, and with ten thousand tenants
 /// a tenth of a millisecond (`cargo bench --package hookgate` measures it).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +65,18 @@ impl Default for Instances {
         const MAX_CALLS: NonZeroU64 = NonZeroU64::new(1_000_000).unwrap();
         Self::Reuse { max_calls: MAX_CALLS }
     }
+}
+
+/// Whose SHA-256 a delivery's signature is verified with: a choice between the two components that come with this crate, which
+/// answer alike. A component that somebody else brings hashes by itself or not as it was built.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sha256 {
+    /// This host's. It has the processor's own instructions for it, which take a fifth of the time that WebAssembly does. All
+    /// that crosses is hash values and bytes to hash.
+    #[default]
+    Host,
+    /// The plugin's: then it imports nothing at all.
+    Plugin,
 }
 
 /// Where the machine code made from a plugin is kept, so that the next start does not compile it again.

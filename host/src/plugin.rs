@@ -4,24 +4,27 @@ use std::path::Path;
 use std::sync::Arc;
 
 use wasmtime::Store;
-use wasmtime::component::{Component, Instance, Linker};
+use wasmtime::component::{Component, Instance};
 
 use crate::bindings::{Plugin as Bindings, PluginPre};
 use crate::engine::{engine, ticks};
 use crate::error::{CallError, CompileError, LoadError};
 use crate::gate::Gate;
 use crate::limiter::Limiter;
-use crate::options::{Instances, Options};
+use crate::options::{Instances, Options, Sha256};
 use crate::secrets::Secrets;
+use crate::sha256::linker;
 use crate::slots::Slots;
 use crate::snapshot::Camera;
 
 /// The component that comes with this crate.
 static EMBEDDED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hookgate.wasm"));
+/// The same, on the host's SHA-256.
+static EMBEDDED_ON_HOST_SHA256: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hookgate-host-sha256.wasm"));
 
 /// A plugin, ready to run: the engine and the compiled component. Clones share both.
 ///
-/// Nothing is linked to it: no WASI, no host function. What it can do is compute.
+/// Nothing is linked to it but this host's SHA-256, if it asks for that: no WASI, no other function. What it can do is compute.
 #[derive(Clone)]
 pub struct Plugin {
     pub(crate) shared: Arc<Shared>,
@@ -41,7 +44,11 @@ impl Plugin {
     /// # Errors
     /// Where this machine cannot run it, or the options name a cache directory that cannot be used.
     pub fn new(options: &Options) -> Result<Self, LoadError> {
-        Self::from_bytes(EMBEDDED, options)
+        let embedded = match options.sha256 {
+            Sha256::Host => EMBEDDED_ON_HOST_SHA256,
+            Sha256::Plugin => EMBEDDED,
+        };
+        Self::from_bytes(embedded, options)
     }
 
     /// A component in a file.
@@ -57,7 +64,8 @@ impl Plugin {
     /// A component as bytes, in WebAssembly's binary form.
     ///
     /// # Errors
-    /// Where the bytes are not a component of this version's contract, or import anything; and as [`Plugin::new`].
+    /// Where the bytes are not a component of this version's contract, or import anything but the contract's `sha256`; and as
+    /// [`Plugin::new`].
     pub fn from_bytes(bytes: &[u8], options: &Options) -> Result<Self, LoadError> {
         let not_a_plugin = |error: wasmtime::Error| LoadError::NotAPlugin(format!("{error:#}"));
         let (camera, readable) = match options.instances {
@@ -66,7 +74,7 @@ impl Plugin {
         };
         let engine = engine(options)?;
         let component = Component::from_binary(&engine, readable.as_deref().unwrap_or(bytes)).map_err(not_a_plugin)?;
-        let component = Linker::new(&engine).instantiate_pre(&component).and_then(PluginPre::new);
+        let component = linker(&engine).and_then(|linker| linker.instantiate_pre(&component)).and_then(PluginPre::new);
         let shared = Shared {
             component: component.map_err(not_a_plugin)?,
             camera,

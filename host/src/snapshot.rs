@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use wasmtime::component::{Component, Instance, Lift, Linker, WasmList};
+use wasmtime::component::{Component, Instance, Lift, WasmList};
 use wasmtime::{Engine, Store};
 use wasmtime_wizer::{ComponentInstanceState, Wizer};
 use zeroize::Zeroizing;
@@ -14,6 +14,7 @@ use crate::engine::engine;
 use crate::error::LoadError;
 use crate::limiter::Limiter;
 use crate::options::{Cache, Options};
+use crate::sha256::linker;
 
 /// Takes snapshots of instances of one component.
 pub(crate) struct Camera {
@@ -41,7 +42,7 @@ impl Camera {
             return Err(failure);
         }
         let component = Component::from_binary(&self.engine, &component)?;
-        PluginPre::new(Linker::new(&self.engine).instantiate_pre(&component)?)
+        PluginPre::new(linker(&self.engine)?.instantiate_pre(&component)?)
     }
 }
 

@@ -1,9 +1,12 @@
 ;; A plugin that takes every policy, and whose `decide` does what `now` says:
-;; 1 never ends, 2 traps, 3 allocates without end, 5 traps if the instance was asked that before, anything else answers
-;; not-ours.
+;; 1 never ends, 2 traps, 3 allocates without end, 5 traps if the instance was asked that before, 6 has the host hash less than
+;; a block, anything else answers not-ours.
 ;; A policy that begins with `L` is compiled for ever, one that begins with `T` traps.
 (module
   (import "[export]hookgate:kapso/gate@0.1.0" "[resource-new]gate" (func $new (param i32) (result i32)))
+
+  (import "hookgate:kapso/sha256@0.1.0" "compress"
+    (func $compress (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))
 
   (memory (export "memory") 2)
   (global $free (mut i32) (i32.const 65536))
@@ -45,6 +48,11 @@
       (then
         (if (i32.load (i32.const 3072)) (then (unreachable)))
         (i32.store (i32.const 3072) (i32.const 1))))
+    (if (i64.eq (local.get $now) (i64.const 6))
+      (then
+        (call $compress
+          (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
+          (i32.const 1024) (i32.const 63) (i32.const 3072))))
     (i32.const 2048))
 
   (func (export "hookgate:kapso/gate@0.1.0#[static]gate.secret-names") (param i32 i32) (result i32) (unreachable))

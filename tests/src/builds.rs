@@ -1,10 +1,10 @@
 //! The builds that must give the same answer, behind one door.
 
-use hookgate::types;
+use hookgate::{Sha256, types};
 use hookgate_core as core;
 use serde_json::{Value, json};
 
-use crate::hooked::plugin;
+use crate::hooked::plugin_on;
 
 /// A question for `decide`.
 pub struct Question {
@@ -32,7 +32,7 @@ pub enum Build {
     /// The core, compiled for this machine, fed in pieces of this many bytes.
     Pieces(usize),
     /// The component in wasmtime.
-    Component,
+    Component(Sha256),
 }
 
 impl Build {
@@ -44,14 +44,14 @@ impl Build {
         match self {
             Self::Native => natively(question, None),
             Self::Pieces(size) => natively(question, Some(size)),
-            Self::Component => in_the_component(question),
+            Self::Component(sha256) => in_the_component(question, sha256),
         }
     }
 }
 
-fn in_the_component(question: &Question) -> Value {
+fn in_the_component(question: &Question, sha256: Sha256) -> Value {
     let secrets = question.secrets.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let gate = plugin().compile(&question.policy, &secrets).expect("the policy compiles");
+    let gate = plugin_on(sha256).compile(&question.policy, &secrets).expect("the policy compiles");
     let headers: Vec<_> =
         question.headers.iter().map(|(name, value)| types::Header { name, value: value.as_bytes() }).collect();
     let head = types::Head { method: &question.method, path: &question.path, headers: &headers };

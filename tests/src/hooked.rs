@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use hookgate::server::{Config, Policy, Server};
-use hookgate::{Options, Plugin, Secrets};
+use hookgate::{Options, Plugin, Secrets, Sha256};
 use serde_json::Value;
 
 use crate::Delivery;
@@ -14,10 +14,16 @@ pub const SECRET: &str = "whsec_test_1f0e";
 /// What targets are signed for with, by the name `TARGET_SECRET`.
 pub const TARGET_SECRET: &str = "target_test_77ab";
 
-/// The plugin, compiled once for all tests of a program.
+/// The plugin as it is by default.
 pub fn plugin() -> Plugin {
-    static PLUGIN: OnceLock<Plugin> = OnceLock::new();
-    PLUGIN.get_or_init(|| Plugin::new(&Options::default()).expect("the built component")).clone()
+    plugin_on(Sha256::default())
+}
+
+/// The plugin, compiled once for all tests of a program.
+pub fn plugin_on(sha256: Sha256) -> Plugin {
+    static PLUGINS: [OnceLock<Plugin>; 2] = [OnceLock::new(), OnceLock::new()];
+    let plugin = &PLUGINS[usize::from(sha256 == Sha256::Host)];
+    plugin.get_or_init(|| Plugin::new(&Options { sha256, ..Options::default() }).expect("the built component")).clone()
 }
 
 /// A configuration on free ports for a policy.

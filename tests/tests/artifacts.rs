@@ -13,8 +13,16 @@ fn the_component_imports_nothing_and_exports_the_gate() {
 }
 
 #[test]
+fn the_component_on_the_hosts_sha256_imports_that_and_no_more() {
+    let component = Surface::read("hookgate-host-sha256.wasm");
+    assert_eq!(component.imports, ["hookgate:kapso/sha256@0.1.0"]);
+    assert_eq!(component.exports, ["hookgate:kapso/gate@0.1.0"]);
+}
+
+#[test]
 fn the_component_is_small() {
     assert_size("hookgate.wasm", 256);
+    assert_size("hookgate-host-sha256.wasm", 256);
 }
 
 #[test]

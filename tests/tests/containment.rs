@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hookgate::types::{Decision, Head, Request};
-use hookgate::{Cache, CallError, CompileError, Gate, Instances, LoadError, Options, Plugin, Secrets};
+use hookgate::{Cache, CallError, CompileError, Gate, Instances, LoadError, Options, Plugin, Secrets, Sha256};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
@@ -17,12 +17,14 @@ const TRAPS: u64 = 2;
 const ALLOCATES: u64 = 3;
 const BEHAVES: u64 = 4;
 const LEAVES_TRACES: u64 = 5;
+const HASHES_LESS_THAN_A_BLOCK: u64 = 6;
 
 const REUSE: Instances = Instances::Reuse { max_calls: NonZeroU64::MAX };
 
 fn options(instances: Instances) -> Options {
     Options {
         instances,
+        sha256: Sha256::default(),
         max_concurrency: NonZeroUsize::new(2).unwrap(),
         time_per_call: Duration::from_millis(50),
         time_per_compile: Duration::from_millis(500),
@@ -141,6 +143,14 @@ fn more_callers_than_instances_take_turns() {
 }
 
 #[test]
+fn what_the_host_cannot_hash_is_a_trap() {
+    let gate = patient(REUSE);
+    let Err(CallError::Trapped(why)) = decide(&gate, HASHES_LESS_THAN_A_BLOCK) else { panic!("it traps") };
+    assert!(why.contains("blocks of 64 bytes"), "{why}");
+    assert_eq!(decide(&gate, BEHAVES), Ok(Decision::NotOurs));
+}
+
+#[test]
 fn compiling_is_limited_too() {
     let plugin = Plugin::from_bytes(&misbehaving(), &options(REUSE)).unwrap();
     let compile = |policy| plugin.compile(policy, &Secrets::new()).err();
@@ -168,7 +178,7 @@ fn misbehaving() -> Vec<u8> {
     let mut module = wat::parse_file(here.join("plugins/misbehaving.wat")).unwrap();
     let mut contract = Resolve::default();
     let (package, _) = contract.push_path(here.join("../wit")).unwrap();
-    let world = contract.select_world(&[package], Some("plugin")).unwrap();
+    let world = contract.select_world(&[package], Some("plugin-on-host-sha256")).unwrap();
     embed_component_metadata(&mut module, &contract, world, StringEncoding::UTF8).unwrap();
     ComponentEncoder::default().validate(true).module(&module).unwrap().encode().unwrap()
 }

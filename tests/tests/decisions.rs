@@ -4,17 +4,19 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use hookgate::Sha256;
 use hookgate_tests::builds::{Build, Question};
 use hookgate_tests::{Delivery, hmac_sha256};
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::{Value, json};
 
 const NOW: u64 = 1_789_396_000;
-const BUILDS: [(&str, Build); 4] = [
+const BUILDS: [(&str, Build); 5] = [
     ("native", Build::Native),
     ("pieces of 1", Build::Pieces(1)),
     ("pieces of 97", Build::Pieces(97)),
-    ("component", Build::Component),
+    ("component", Build::Component(Sha256::Plugin)),
+    ("component on the host's SHA-256", Build::Component(Sha256::Host)),
 ];
 
 fn main() {

@@ -10,7 +10,7 @@ use core::hint::black_box;
 use ctutils::CtEq;
 use hmac::digest::CtOutput;
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use hookgate_sha256::Sha256;
 
 use crate::gate::Source;
 use crate::http::{Header, values};

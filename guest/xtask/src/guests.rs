@@ -17,6 +17,7 @@ struct Guest {
     package: &'static str,
     /// Its name in target/hookgate/.
     file: &'static str,
+    features: &'static [&'static str],
     form: Form,
     /// Binaryen's way between small and fast.
     level: &'static str,
@@ -36,10 +37,29 @@ enum Form {
 const OURS: &str = "Cargo.toml";
 
 const GUESTS: &[Guest] = &[
-    Guest { package: "hookgate-component", file: "hookgate.wasm", form: Form::World("plugin"), level: "-O3" },
-    Guest { package: "hookgate-envoy", file: "hookgate-envoy.wasm", form: Form::Module, level: "-Oz" },
-    Guest { package: "hookgate-spin", file: "hookgate-spin.wasm", form: Form::Component, level: "-Oz" },
-    Guest { package: "hookgate-sample-app", file: "spin-sample-app.wasm", form: Form::Component, level: "-Oz" },
+    Guest {
+        package: "hookgate-component",
+        file: "hookgate.wasm",
+        features: &[],
+        form: Form::World("plugin"),
+        level: "-O3",
+    },
+    Guest {
+        package: "hookgate-component",
+        file: "hookgate-host-sha256.wasm",
+        features: &["host-sha256"],
+        form: Form::World("plugin-on-host-sha256"),
+        level: "-O3",
+    },
+    Guest { package: "hookgate-envoy", file: "hookgate-envoy.wasm", features: &[], form: Form::Module, level: "-Oz" },
+    Guest { package: "hookgate-spin", file: "hookgate-spin.wasm", features: &[], form: Form::Component, level: "-Oz" },
+    Guest {
+        package: "hookgate-sample-app",
+        file: "spin-sample-app.wasm",
+        features: &[],
+        form: Form::Component,
+        level: "-Oz",
+    },
 ];
 
 /// Builds every guest.
@@ -53,6 +73,7 @@ pub(crate) fn hmac_filter(shell: &Shell, house: &House) -> anyhow::Result<PathBu
     let guest = Guest {
         package: "hookgate-bench-hmac-filter",
         file: "bench-hmac-filter.wasm",
+        features: &[],
         form: Form::Module,
         level: "-O3",
     };
@@ -66,14 +87,14 @@ impl Guest {
         toolchain
             .cargo(shell)
             .args(["build", "--quiet", "--lib", "--profile", "guest", "--target", TARGET, "--package", self.package])
-            .args(["--manifest-path", manifest, "--target-dir"])
+            .args(["--features", &self.features.join(","), "--manifest-path", manifest, "--target-dir"])
             .arg(&house.guests)
             .env("CARGO_ENCODED_RUSTFLAGS", flags(house).join("\u{1f}"))
             .run()
             .with_context(|| format!("cannot build {}", self.package))?;
         let module =
             house.guests.join(TARGET).join("guest").join(self.package.replace('-', "_")).with_extension("wasm");
-        let module = shrink(shell, &module, self.level)?;
+        let module = shrink(shell, &module, &house.guests.join(self.file), self.level)?;
         let bytes = self
             .encode(house, &module)
             .with_context(|| format!("cannot make {} of {}", self.file, module.display()))?;
@@ -101,10 +122,9 @@ impl Guest {
 
 /// Makes a module an eighth smaller with Binaryen's wasm-opt, which knows how WebAssembly is written down as LLVM does not. Where
 /// there is none and apt cannot install it, the module stays as it is: larger, and otherwise the same.
-fn shrink(shell: &Shell, module: &Path, level: &str) -> anyhow::Result<PathBuf> {
-    let small = module.with_extension("small.wasm");
-    if is_newer(&small, module) && is_newer(&small, &std::env::current_exe()?) {
-        return Ok(small);
+fn shrink(shell: &Shell, module: &Path, small: &Path, level: &str) -> anyhow::Result<PathBuf> {
+    if is_newer(small, module) && is_newer(small, &std::env::current_exe()?) {
+        return Ok(small.to_owned());
     }
     let version = || cmd!(shell, "wasm-opt --version").quiet().ignore_stdout().ignore_stderr().run();
     let there = version()
@@ -129,7 +149,7 @@ fn shrink(shell: &Shell, module: &Path, level: &str) -> anyhow::Result<PathBuf> 
         .quiet()
         .run()
         .with_context(|| format!("cannot make {} smaller", module.display()))?;
-    Ok(small)
+    Ok(small.to_owned())
 }
 
 /// Whether `path` was written after `source`.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::log::Format;
 use super::store::Choice;
 use super::{Config, Error, Limits, Policy, Recording, Tls};
-use crate::{Instances, LoadError, Options, Plugin};
+use crate::{Instances, LoadError, Options, Plugin, Sha256};
 
 /// Takes deliveries over HTTP, verifies and routes them, and sends them on.
 ///
@@ -98,6 +98,10 @@ pub struct Args {
     #[arg(long, value_enum, env = "HOOKGATE_INSTANCES", default_value_t)]
     pub instances: Reuse,
 
+    /// Whose SHA-256 signatures are verified with.
+    #[arg(long, value_enum, env = "HOOKGATE_SHA256", default_value_t, conflicts_with = "plugin")]
+    pub sha256: Hashing,
+
     /// A component to run in place of the one that comes with this program.
     #[arg(long, value_name = "FILE", env = "HOOKGATE_PLUGIN")]
     pub plugin: Option<PathBuf>,
@@ -151,6 +155,16 @@ pub enum Reuse {
     Fresh,
 }
 
+/// Whose SHA-256 signatures are verified with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Hashing {
+    /// This program's, with the processor's instructions for it.
+    #[default]
+    Host,
+    /// The plugin's: slower, and then it imports nothing at all.
+    Plugin,
+}
+
 /// An address, or `off`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Admin(
@@ -173,7 +187,11 @@ impl Args {
             Reuse::Reuse => Instances::default(),
             Reuse::Fresh => Instances::Fresh,
         };
-        let options = Options { instances, ..Options::default() };
+        let sha256 = match self.sha256 {
+            Hashing::Host => Sha256::Host,
+            Hashing::Plugin => Sha256::Plugin,
+        };
+        let options = Options { instances, sha256, ..Options::default() };
         match &self.plugin {
             Some(file) => Plugin::from_file(file, &options),
             None => Plugin::new(&options),

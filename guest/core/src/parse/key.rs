@@ -2,7 +2,8 @@
 
 use alloc::string::String;
 
-use sha2::{Digest, Sha256};
+use hmac::digest::Digest;
+use hookgate_sha256::Sha256;
 
 use crate::event::{Event, Text};
 

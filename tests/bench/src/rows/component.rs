@@ -7,14 +7,15 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::{bail, ensure};
 use hookgate::types::{Decision, Head, Header, Request};
-use hookgate::{Cache, Gate, Instances, Options, Plugin, Secrets};
+use hookgate::{Cache, Gate, Instances, Options, Plugin, Secrets, Sha256};
 
 use super::{Ask, Build, Call, Row};
 use crate::delivery::{Delivery, NOW, PATH};
 
 pub(super) fn prepare(row: Row, cache: Option<&Path>) -> anyhow::Result<Call> {
     let cache = cache.map_or(Cache::Off, |folder| Cache::Directory(folder.to_owned()));
-    let options = Options { instances: instances(row.build), cache, ..Options::default() };
+    let sha256 = if row.build == Build::HostSha256 { Sha256::Host } else { Sha256::Plugin };
+    let options = Options { instances: instances(row.build), sha256, cache, ..Options::default() };
     // What a row works on lives as long as the process.
     let policy: &'static str = row.policy.document().leak();
     let secrets: &'static Secrets = Box::leak(Box::new(row.policy.secrets().into_iter().collect()));

@@ -46,10 +46,12 @@ pub(crate) enum Ask {
 pub(crate) enum Build {
     /// The core, compiled for this machine.
     Native,
-    /// The component, an instance serving one call after another.
+    /// The component that imports nothing, an instance serving one call after another.
     Reused,
-    /// The component, a new instance for each call.
+    /// The same, a new instance for each call.
     Fresh,
+    /// The component on its host's SHA-256, an instance serving one call after another.
+    HostSha256,
 }
 
 /// One iteration.
@@ -65,9 +67,9 @@ impl Row {
         match self.build {
             Build::Native => native::prepare(self),
             #[cfg(feature = "full")]
-            Build::Reused | Build::Fresh => component::prepare(self, cache),
+            Build::Reused | Build::Fresh | Build::HostSha256 => component::prepare(self, cache),
             #[cfg(not(feature = "full"))]
-            Build::Reused | Build::Fresh => bail!("this build has no component, nor a cache at {cache:?}"),
+            Build::Reused | Build::Fresh | Build::HostSha256 => bail!("this build has no component, nor a cache at {cache:?}"),
         }
     }
 }
@@ -112,13 +114,14 @@ impl Ask {
 }
 
 impl Build {
-    const ALL: [Self; 3] = [Self::Native, Self::Reused, Self::Fresh];
+    const ALL: [Self; 4] = [Self::Native, Self::Reused, Self::Fresh, Self::HostSha256];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Native => "native",
             Self::Reused => "reused",
             Self::Fresh => "fresh",
+            Self::HostSha256 => "host-sha256",
         }
     }
 }
