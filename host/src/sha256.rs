@@ -13,10 +13,7 @@ pub(crate) fn linker<T: 'static>(engine: &Engine) -> wasmtime::Result<Linker<T>>
     Ok(linker)
 }
 
-fn compress<T>(
-    store: StoreContextMut<'_, T>,
-    (state, blocks): (State, WasmList<u8>),
-) -> wasmtime::Result<(State,)> {
+fn compress<T>(store: StoreContextMut<'_, T>, (state, blocks): (State, WasmList<u8>)) -> wasmtime::Result<(State,)> {
     let (blocks, rest) = blocks.as_le_slice(&store).as_chunks();
     ensure!(rest.is_empty(), "SHA-256 has blocks of 64 bytes");
     let mut state = state.into();

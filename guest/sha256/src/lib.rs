@@ -5,7 +5,7 @@
 #![cfg_attr(not(test), no_std)]
 
 #[cfg(any(test, feature = "host"))]
-mod host;
+pub mod host;
 
 #[cfg(feature = "host")]
 pub use host::Sha256;

@@ -63,7 +63,7 @@ async fn ask(
         return Err(Outcome::Unreachable);
     }
     let body =
-        read(Begun::unread(body), RELAYED_BYTES, deadline, &state.room).await.map_err(|unread| match unread {
+        read(&mut Begun::unread(body), RELAYED_BYTES, deadline, &state.room).await.map_err(|unread| match unread {
             Unread::TooSlow => Outcome::TimedOut,
             Unread::TooLarge | Unread::Broken | Unread::NoRoom => Outcome::Unreachable,
         })?;

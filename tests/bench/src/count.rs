@@ -40,6 +40,8 @@ fn rows() -> Vec<(Row, u64)> {
         }
         rows.push(Row::new(Ask::Route, Size::Message, build));
     }
+    // It differs in nothing but what is hashed.
+    rows.extend([Size::Message, Size::Batch].map(|size| Row::new(Ask::Decide, size, Build::HostSha256)));
     rows.into_iter().map(|row| (row, calls(row).max(1))).collect()
 }
 
@@ -108,9 +110,11 @@ fn count(native: &Path, rows: &[(Row, u64)]) -> anyhow::Result<Counts> {
     let of = |build| rows.iter().copied().filter(move |(row, _)| row.build == build).collect::<Vec<_>>();
     let cache = tempfile::tempdir()?;
     // Compiling is much work for callgrind, and machine code is for the processor that it makes believe there is.
-    let first = valgrind("none").arg(&ours).args(words(cache.path(), &of(Build::Reused)[..1])).output();
-    ensure!(first.context("cannot run valgrind")?.status.success(), "the component does not run under valgrind");
-    let builds = [(Build::Native, native), (Build::Reused, &ours)];
+    for build in [Build::Reused, Build::HostSha256] {
+        let first = valgrind("none").arg(&ours).args(words(cache.path(), &of(build)[..1])).output();
+        ensure!(first.context("cannot run valgrind")?.status.success(), "the component does not run under valgrind");
+    }
+    let builds = [(Build::Native, native), (Build::Reused, &ours), (Build::HostSha256, &ours)];
     let cache = cache.path();
     thread::scope(|scope| {
         let parts = builds.map(|(build, program)| scope.spawn(move || run(program, cache, &of(build))));
@@ -128,7 +132,7 @@ fn count(native: &Path, rows: &[(Row, u64)]) -> anyhow::Result<Counts> {
 fn names(row: Row, counted: Instructions) -> Vec<(String, u64)> {
     match row.build {
         Build::Native => vec![(row.to_string(), counted.compiled)],
-        Build::Reused | Build::Fresh => {
+        Build::Reused | Build::Fresh | Build::HostSha256 => {
             vec![(row.to_string(), counted.generated), (format!("{row}/host"), counted.compiled)]
         }
     }

@@ -308,7 +308,8 @@ impl Results {
         let mut goals = vec![
             Goal::at_most("T1", "verify and typed parse, 1.1 KB: component / native", 3.5, 2.5)
                 .measured(reading(message, Kind::Reused)),
-            Goal::at_most("T1", "verify and typed parse, 57 KB: component / native", 3.0, 2.3).measured(reading(batch, Kind::Reused)),
+            Goal::at_most("T1", "verify and typed parse, 57 KB: component / native", 3.0, 2.3)
+                .measured(reading(batch, Kind::Reused)),
             Goal::at_most("T1", "decide, 1.1 KB: component / native", 3.5, 2.5).measured(ratio(
                 Ask::Decide,
                 message,

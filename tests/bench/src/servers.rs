@@ -351,8 +351,11 @@ impl Results {
                 .measured(native(PLUGIN_SHA256, NATIVE, message)),
             Goal::at_most("T9", "1.1 KB, answering: hookgate serve / axum by hand", 1.3, 1.1)
                 .measured(native(DEFAULT, NATIVE, message)),
-            Goal::at_most("T9", "1.1 KB, sending on: hookgate serve / axum by hand", 1.3, 1.1)
-                .measured(native(FORWARDING, NATIVE_FORWARDING, message)),
+            Goal::at_most("T9", "1.1 KB, sending on: hookgate serve / axum by hand", 1.3, 1.1).measured(native(
+                FORWARDING,
+                NATIVE_FORWARDING,
+                message,
+            )),
         ];
         goals.extend(self.sustained.goals());
         goals

@@ -69,7 +69,9 @@ impl Row {
             #[cfg(feature = "full")]
             Build::Reused | Build::Fresh | Build::HostSha256 => component::prepare(self, cache),
             #[cfg(not(feature = "full"))]
-            Build::Reused | Build::Fresh | Build::HostSha256 => bail!("this build has no component, nor a cache at {cache:?}"),
+            Build::Reused | Build::Fresh | Build::HostSha256 => {
+                bail!("this build has no component, nor a cache at {cache:?}")
+            }
         }
     }
 }
