@@ -299,6 +299,44 @@ fn people_are_told_why() {
 }
 
 #[test]
+fn a_browser_back_from_a_setup_link_is_shown_as_the_hint_that_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let policy = folder.path().join("policy.yaml");
+    let text = "
+sources: [{name: whatsapp, path: /hook, secrets: [K]}]
+setup_links:
+- {name: onboarding, success_path: /connected, failure_path: /not-connected, page: 'https://app.example/done'}
+- {name: portal, success_path: /ok, failure_path: /nok, to: app}
+otherwise: {to: [app]}
+targets: {app: {url: 'http://127.0.0.1:3000/hook'}}
+";
+    fs::write(&policy, text).unwrap();
+    let link = "setup_link_id=7f8a9b1c-2d3e-4f5a-6b7c-8d9e0f1a2b3c";
+    let ask = |path: &str, more: &[&str]| {
+        let arguments = [&["decide", "--secret", "K=1", "-p", policy.to_str().unwrap()], more].concat();
+        hookgate(&arguments, format!("GET {path}{link} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes())
+    };
+    let completed = "/connected?status=completed&phone_number_id=123&display_phone_number=%2B15551234567&";
+    let ran = ask(completed, &["--json"]);
+    let redirect = &ran.lines()[0]["redirect"];
+    assert_eq!((ran.status, &redirect["signed"], &redirect["outcome"]), (0, &json!(false), &json!("completed")));
+    assert_eq!((&redirect["phone_number_id"], &redirect["error_code"]), (&json!("123"), &Value::Null));
+    assert!(redirect["location"].as_str().unwrap().starts_with("https://app.example/done?"), "{redirect}");
+    assert!(ask(completed, &[]).out.contains("never proof"));
+
+    let failed = ask("/nok?error_code=link_expired&", &[]);
+    assert_eq!(failed.status, 0, "{}", failed.err);
+    for part in ["the setup link portal, unsigned", "error_code link_expired", "app (http://127.0.0.1:3000/hook) gets"]
+    {
+        assert!(failed.out.contains(part), "{part}\n{}", failed.out);
+    }
+
+    let odd = ask("/ok?status=completed&display_phone_number=%2B1&", &[]);
+    assert_eq!(odd.status, 1, "{}", odd.out);
+    assert!(odd.out.contains("bad-redirect") && odd.out.contains("+15551234567"), "{}", odd.out);
+}
+
+#[test]
 fn a_source_is_chosen_where_there_are_several() {
     let policy = "policies/example.json";
     let secrets =

@@ -41,6 +41,8 @@ pub(crate) struct Arguments {
 enum Part {
     /// The library and the core: verify, parse, route, decide.
     Process,
+    /// What is loaded, and what it takes of memory.
+    Sizes,
     /// The filter in Envoy, beside other filters.
     Envoy,
     /// `hookgate serve` and the Spin build, beside servers written by hand.
@@ -49,7 +51,7 @@ enum Part {
     Endurance,
 }
 
-const USUAL: [Part; 3] = [Part::Process, Part::Envoy, Part::Servers];
+const USUAL: [Part; 4] = [Part::Process, Part::Sizes, Part::Envoy, Part::Servers];
 
 pub(crate) fn run(shell: &Shell, house: &House, arguments: &Arguments) -> anyhow::Result<()> {
     guests::build(shell, house)?;

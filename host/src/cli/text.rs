@@ -149,7 +149,7 @@ fn advice(rejection: Rejection, loaded: &Loaded) -> String {
         Rejection::UnknownTenant => "secrets_by_phone_number in the policy says which numbers are known.".into(),
         Rejection::TooOld => "Is it an old capture? With --now SECONDS it is judged as of then.".into(),
         Rejection::BadRedirect => "Kapso sends setup_link_id with status=completed to the success path, and with error_code to the failure \
-             path: each once, ids of at most 64 letters, digits, - and _."
+             path: each once, ids of at most 64 letters, digits, - and _, display_phone_number as in +15551234567."
             .into(),
         Rejection::WrongVerifyToken => "hub.verify_token must be the value of the source's verify_token secret.".into(),
     }

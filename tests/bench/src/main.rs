@@ -38,6 +38,8 @@ mod series;
 mod servers;
 #[cfg(feature = "full")]
 mod side_by_side;
+#[cfg(feature = "full")]
+mod sizes;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use crate::effort::Effort;
 use crate::report::Report;
 use crate::servers::Parts;
-use crate::{endurance, envoy, process, servers};
+use crate::{endurance, envoy, process, servers, sizes};
 
 /// What to measure, and with what.
 #[derive(clap::Args)]
@@ -46,6 +46,8 @@ pub(crate) struct Arguments {
 enum Part {
     /// The library and the core.
     Process,
+    /// What is loaded, and its memory.
+    Sizes,
     /// The filter in Envoy.
     Envoy,
     /// The server.
@@ -67,6 +69,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     for part in &arguments.parts {
         report.add(match part {
             Part::Process => process::run(&effort, &arguments.portable)?,
+            Part::Sizes => sizes::run(&effort)?,
             Part::Envoy => envoy::run(&effort, &arguments.hmac_filter)?,
             Part::Servers => servers::run(&effort, &servers)?,
             Part::Endurance => endurance::run(&enduring, &servers)?,
