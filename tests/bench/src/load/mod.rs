@@ -50,6 +50,13 @@ pub(crate) struct Heard {
     pub(crate) latency: Histogram<u64>,
 }
 
+impl Heard {
+    /// Answers a second.
+    pub(crate) fn rate(&self) -> f64 {
+        self.requests as f64 / self.elapsed.as_secs_f64()
+    }
+}
+
 impl Sender {
     /// Genuine deliveries.
     pub(crate) fn new(address: SocketAddr, size: Size) -> Arc<Self> {
