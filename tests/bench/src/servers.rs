@@ -204,9 +204,7 @@ pub(crate) struct Sustained {
 pub(crate) async fn sustain(effort: &Effort, peer: &Peer) -> anyhow::Result<Sustained> {
     let sender = Sender::new(peer.address, Size::Message);
     let watched = [peer.id()];
-    // What it bears while this process is as busy keeping time as it will be: some more than that is asked of it.
-    let fastest = sender.closed(&watched, effort.warming * 2).await?;
-    let most = sender.open(&watched, fastest.rate(), effort.warming * 4).await?;
+    let most = sender.closed(&watched, effort.warming * 4).await?;
     let rate = SHARE * most.rate();
     eprintln!("Sustained: {rate:.0} deliveries a second for {} s.", effort.sustained.as_secs());
     let memory_before = memory(peer.id())?;

@@ -6,6 +6,7 @@ mod usage;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -19,7 +20,7 @@ use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use tokio::net::TcpStream;
 use tokio::sync::{Mutex, mpsc};
-use tokio::task::{JoinSet, yield_now};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::delivery::{PATH, Size};
@@ -117,21 +118,22 @@ impl Sender {
                 }
             });
         }
-        // A Poisson process, the same in every run.
-        let mut random = ChaCha8Rng::seed_from_u64(1);
-        let mut at = began;
-        while at.duration_since(began) < time {
-            at += Duration::from_secs_f64(-random.random::<f64>().max(f64::MIN_POSITIVE).ln() / rate);
-            // A timer would wake a millisecond late.
-            while at > Instant::now() {
-                yield_now().await;
+        // On a thread of its own, because the runtime's timer would wake a millisecond late.
+        let clock = thread::spawn(move || {
+            // A Poisson process, the same in every run.
+            let mut random = ChaCha8Rng::seed_from_u64(1);
+            let mut at = began;
+            while at.duration_since(began) < time {
+                at += Duration::from_secs_f64(-random.random::<f64>().max(f64::MIN_POSITIVE).ln() / rate);
+                thread::sleep(at.duration_since(Instant::now()));
+                if due.send(at).is_err() {
+                    break;
+                }
             }
-            if due.send(at).is_err() {
-                break;
-            }
-        }
-        drop(due);
-        gather(work, began, &before, watched).await
+        });
+        let heard = gather(work, began, &before, watched).await;
+        ensure!(clock.join().is_ok(), "the clock stopped");
+        heard
     }
 
     /// Connections that have each had an answer.
