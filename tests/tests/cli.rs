@@ -377,6 +377,28 @@ fn check_says_everything_that_is_wrong_and_where() {
 }
 
 #[test]
+fn check_doubts_an_event_that_is_nearly_one_of_kapsos() {
+    let folder = tempfile::tempdir().unwrap();
+    let policy = folder.path().join("policy.yaml");
+    let text = "
+sources: [{name: whatsapp, path: /hook, secrets: [K]}]
+rules:
+- {name: a, when: {event: [whatsapp.message.recieved, whatsapp.message.sent, invoice.paid]}, to: [app]}
+- {name: b, when: {event: whatsapp.*}, unless: {event: whatsapp.message.raed}, to: [app]}
+targets: {app: {url: 'http://127.0.0.1:3000/hook'}}
+";
+    fs::write(&policy, text).unwrap();
+    let ran = hookgate(&["check", "--policy", policy.to_str().unwrap()], b"");
+    let notes: Vec<_> = ran.out.lines().filter(|line| line.starts_with("  note ")).collect();
+    assert_eq!((ran.status, notes.len()), (0, 2), "{}", ran.out);
+    assert!(
+        notes[0].contains("/rules/0/when/event") && notes[0].contains("\"whatsapp.message.received\""),
+        "{notes:?}"
+    );
+    assert!(notes[1].contains("/rules/1/unless/event") && notes[1].contains("\"whatsapp.message.read\""), "{notes:?}");
+}
+
+#[test]
 fn check_says_what_a_policy_holds() {
     let ran = hookgate(&["check", "--policy", "policies/split.toml"], b"");
     assert_eq!(ran.status, 0, "{}", ran.err);

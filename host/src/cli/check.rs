@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use serde_json::Value;
 
 use super::gate::GateArgs;
+use crate::kapso::catalogue;
 
 /// Checks a policy and says what it holds.
 ///
@@ -39,6 +40,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         writeln!(out, "  setup link {name} at {success} and {failure}: browsers, unsigned, on to {onward}")?;
     }
     writeln!(out, "  {rules} rules")?;
+    for (pointer, written, meant) in doubtful_events(&loaded.policy) {
+        writeln!(out, "  note {pointer}: Kapso is not known to send {written:?}; did you mean {meant:?}?")?;
+    }
     for target in &settings.targets {
         let place = [&target.url, &target.cluster].into_iter().flatten().map(String::as_str).collect::<Vec<_>>();
         writeln!(out, "  target {} at {}, {} ms", target.name, place.join(", cluster "), target.timeout_ms)?;
@@ -54,4 +58,22 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         writeln!(out, "  secret {secret} {state}")?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Events that rules ask for under a name that is nearly one of Kapso's: where it stands, the name, and what may be meant. Not an
+/// error, because Kapso's list grows.
+fn doubtful_events(policy: &Value) -> Vec<(String, &str, &'static str)> {
+    let mut doubtful = Vec::new();
+    for (index, rule) in policy.get("rules").and_then(Value::as_array).into_iter().flatten().enumerate() {
+        for part in ["when", "unless"] {
+            let asked = rule.get(part).and_then(|conditions| conditions.get("event"));
+            let listed = asked.and_then(Value::as_array).into_iter().flatten();
+            let names = asked.into_iter().chain(listed).filter_map(Value::as_str);
+            for name in names.filter(|name| !name.contains('*') && catalogue::find(name).is_none()) {
+                let meant = catalogue::suggest(name);
+                doubtful.extend(meant.map(|meant| (format!("/rules/{index}/{part}/event"), name, meant)));
+            }
+        }
+    }
+    doubtful
 }
