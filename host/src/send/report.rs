@@ -129,6 +129,12 @@ impl Report {
         }
         let answers: Vec<_> = stats.answers.iter().map(|(answer, count)| format!("{answer}: {count}")).collect();
         writeln!(out, "  answers      {}", if answers.is_empty() { "none".into() } else { answers.join(", ") })?;
+        if stats.answers.contains_key(&Answer::Unreachable) {
+            writeln!(
+                out,
+                "               `curl -v` of the same URL says why it is; --ca FILE trusts a certificate of your own"
+            )?;
+        }
         let [p50, p95, p99] = [0.5, 0.95, 0.99].map(|share| stats.within_ms(share));
         writeln!(out, "  latency      p50 {p50:.1} ms, p95 {p95:.1} ms, p99 {p99:.1} ms")?;
         writeln!(out, "  retries      {}", stats.retries)?;

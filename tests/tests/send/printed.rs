@@ -87,6 +87,7 @@ fn nobody_listening_is_a_failure_that_ends() {
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("given up") && text.contains("unreachable: "), "{text}");
+    assert!(text.contains("curl -v"), "{text}");
     assert!(!text.contains("whsec_1"));
 }
 
