@@ -61,11 +61,15 @@ impl Client {
     /// # Panics
     /// When no answer comes.
     pub async fn post(&self, url: &str, delivery: &Delivery) -> Answer {
-        let mut request = Request::post(url);
-        for (name, value) in &delivery.headers {
-            request = request.header(name, value);
-        }
-        self.send(request.body(Full::new(delivery.body.clone().into())).expect("a request")).await
+        self.send(posted(url, delivery)).await
+    }
+
+    /// Posts a delivery; none when the connection breaks before there is an answer.
+    ///
+    /// # Panics
+    /// When no answer comes in time.
+    pub async fn try_post(&self, url: &str, delivery: &Delivery) -> Option<Answer> {
+        self.try_send(posted(url, delivery)).await.ok()
     }
 
     /// Gets a page.
@@ -81,12 +85,21 @@ impl Client {
     /// # Panics
     /// When no answer comes.
     pub async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
-        let answer =
-            timeout(PATIENCE, self.pool.request(request)).await.expect("an answer in time").expect("an answer");
+        self.try_send(request).await.expect("an answer")
+    }
+
+    async fn try_send(&self, request: Request<Full<Bytes>>) -> Result<Answer, hyper_util::client::legacy::Error> {
+        let answer = timeout(PATIENCE, self.pool.request(request)).await.expect("an answer in time")?;
         let (parts, body) = answer.into_parts();
         let body = body.collect().await.expect("a whole body").to_bytes();
-        Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+        Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body })
     }
+}
+
+fn posted(url: &str, delivery: &Delivery) -> Request<Full<Bytes>> {
+    let headers = delivery.headers.iter();
+    let request = headers.fold(Request::post(url), |request, (name, value)| request.header(name, value));
+    request.body(Full::new(delivery.body.clone().into())).expect("a request")
 }
 
 impl Default for Client {
