@@ -11,6 +11,7 @@ use crate::decide::{Request, Route};
 use crate::event::{Delivery, Event, Kind, Span};
 use crate::gate::{Gate, Source, Target};
 use crate::http::{Head, HeaderOut};
+use crate::json::same;
 use crate::normalize;
 use crate::policy::BodyForm;
 use crate::verify::{SIGNATURE_HEADERS, SignatureHeader};
@@ -232,7 +233,7 @@ pub(crate) fn drop_forgeable(head: &Head<'_>, headers: &mut Headers) {
 /// The one value that all have.
 fn shared<'v>(mut values: impl Iterator<Item = Option<&'v str>>) -> Option<&'v str> {
     let first = values.next()??;
-    values.all(|value| value == Some(first)).then_some(first)
+    values.all(|value| value.is_some_and(|value| same(value, first))).then_some(first)
 }
 
 /// What becomes of a received request's headers.

@@ -4,10 +4,14 @@
 //! of an unexpected type: asking for a string where there is a number skips the number. Of duplicate keys the last one wins, as
 //! in JavaScript, Python, Ruby, Go and `serde_json`, because every reader here is asked again and replaces what it said before.
 
-use alloc::borrow::Cow;
-use alloc::string::String;
+mod scan;
+#[cfg(test)]
+mod tests;
+mod text;
 
-use crate::event::{Span, Text};
+use crate::event::Span;
+pub(crate) use scan::{plain_run, same};
+pub use text::JsonStr;
 
 /// How deep objects and arrays may be nested.
 pub(crate) const MAX_DEPTH: u32 = 64;
@@ -40,28 +44,6 @@ impl core::error::Error for ParseError {}
 
 pub(crate) type Result<T> = core::result::Result<T, ParseError>;
 
-/// A string of the body as it is written there, or a number where a string was expected: nothing is copied before somebody
-/// asks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct JsonStr<'a> {
-    raw: &'a str,
-    escaped: bool,
-}
-
-impl<'a> JsonStr<'a> {
-    /// The text, its escapes resolved.
-    #[inline(never)]
-    pub fn text(self) -> Text<'a> {
-        if self.escaped { Cow::Owned(unescape(self.raw)) } else { Cow::Borrowed(self.raw) }
-    }
-}
-
-impl<'a> From<&'a str> for JsonStr<'a> {
-    fn from(raw: &'a str) -> Self {
-        Self { raw, escaped: false }
-    }
-}
-
 /// What comes next inside an object or array.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Next {
@@ -69,6 +51,12 @@ enum Next {
     NotThere,
     Element,
     End,
+}
+
+/// A body as text.
+pub(crate) fn text(body: &[u8]) -> Result<&str> {
+    let text = simdutf8::basic::from_utf8(body).or_else(|_| core::str::from_utf8(body));
+    text.map_err(|error| ParseError::NotJson(error.valid_up_to()))
 }
 
 /// A cursor over a JSON text.
@@ -81,21 +69,14 @@ pub(crate) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// A reader at the start of a body.
-    pub(crate) fn new(body: &'a [u8]) -> Result<Self> {
-        let text = core::str::from_utf8(body).map_err(|error| ParseError::NotJson(error.valid_up_to()))?;
-        Ok(Self::of(text))
-    }
-
     /// A reader at the start of a text.
-    pub(crate) fn of(text: &'a str) -> Self {
+    pub(crate) fn new(text: &'a str) -> Self {
         Self { text, at: 0, base: 0, depth: 0 }
     }
 
-    /// A reader at a value that was found before.
-    pub(crate) fn at(body: &'a [u8], span: Span) -> Result<Self> {
-        let reader = Self::new(span.of(body))?;
-        Ok(Self { base: span.start, ..reader })
+    /// A reader at a value that was found in this text before.
+    pub(crate) fn at(text: &'a str, span: Span) -> Self {
+        Self { base: span.start, ..Self::new(text.get(span.start..span.end).unwrap_or_default()) }
     }
 
     /// Fails unless only blanks are left.
@@ -113,7 +94,15 @@ impl<'a> Reader<'a> {
         let found = more != Next::NotThere;
         while more == Next::Element {
             let key = self.key()?;
-            member(self, &key)?;
+            let resolved;
+            let key = match key.plain() {
+                Some(key) => key,
+                None => {
+                    resolved = key.text();
+                    &*resolved
+                }
+            };
+            member(self, key)?;
             more = self.behind_element(b'}')?;
         }
         Ok(found)
@@ -147,10 +136,7 @@ impl<'a> Reader<'a> {
     #[inline(never)]
     pub(crate) fn string(&mut self, slot: &mut Option<JsonStr<'a>>) -> Result<()> {
         *slot = match self.peek() {
-            Some(b'"') => {
-                let (raw, escaped) = self.quoted_raw()?;
-                Some(JsonStr { raw, escaped })
-            }
+            Some(b'"') => Some(self.quoted()?),
             _ => {
                 self.pass()?;
                 None
@@ -163,7 +149,7 @@ impl<'a> Reader<'a> {
     #[inline(never)]
     pub(crate) fn scalar(&mut self, slot: &mut Option<JsonStr<'a>>) -> Result<()> {
         match self.peek() {
-            Some(b'-' | b'0'..=b'9') => *slot = Some(JsonStr { raw: self.raw()?, escaped: false }),
+            Some(b'-' | b'0'..=b'9') => *slot = Some(self.raw()?.into()),
             _ => self.string(slot)?,
         }
         Ok(())
@@ -193,7 +179,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn number<T: core::str::FromStr>(&mut self, slot: &mut Option<T>) -> Result<()> {
         let mut text = None;
         self.scalar(&mut text)?;
-        *slot = text.and_then(|text| text.raw.parse().ok());
+        *slot = text.and_then(|text| text.raw().parse().ok());
         Ok(())
     }
 
@@ -223,7 +209,7 @@ impl<'a> Reader<'a> {
     #[inline(never)]
     pub(crate) fn pass(&mut self) -> Result<()> {
         match self.peek() {
-            Some(b'"') => self.quoted_raw().map(drop),
+            Some(b'"') => self.quoted().map(drop),
             Some(b'{') => self.object(|reader, _| reader.pass()).map(drop),
             Some(b'[') => self.array(Self::pass).map(drop),
             Some(b't') => self.literal("true"),
@@ -234,8 +220,10 @@ impl<'a> Reader<'a> {
         }
     }
 
+    // Positions are within the text, so no sum of them wraps.
+
     fn position(&self) -> usize {
-        self.base.saturating_add(self.at)
+        self.base.wrapping_add(self.at)
     }
 
     fn fault<T>(&self) -> Result<T> {
@@ -247,7 +235,7 @@ impl<'a> Reader<'a> {
     }
 
     fn advance(&mut self, by: usize) {
-        self.at = self.at.saturating_add(by);
+        self.at = self.at.wrapping_add(by);
     }
 
     /// The next byte that is not a blank.
@@ -279,7 +267,7 @@ impl<'a> Reader<'a> {
 
     /// The key that stands here, and past its colon.
     #[inline(never)]
-    fn key(&mut self) -> Result<Text<'a>> {
+    fn key(&mut self) -> Result<JsonStr<'a>> {
         if self.peek() != Some(b'"') {
             return self.fault();
         }
@@ -360,16 +348,9 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// The string that stands here, its escapes resolved.
+    /// The string that stands here, the reader at its first quote.
     #[inline(never)]
-    pub(crate) fn quoted(&mut self) -> Result<Text<'a>> {
-        let (raw, escaped) = self.quoted_raw()?;
-        Ok(JsonStr { raw, escaped }.text())
-    }
-
-    /// What stands between the quotes, and whether there is an escape in it.
-    #[inline(never)]
-    fn quoted_raw(&mut self) -> Result<(&'a str, bool)> {
+    pub(crate) fn quoted(&mut self) -> Result<JsonStr<'a>> {
         self.advance(1);
         let start = self.at;
         let mut escaped = false;
@@ -379,7 +360,7 @@ impl<'a> Reader<'a> {
                 [b'"', ..] => {
                     let raw = self.text.get(start..self.at).unwrap_or_default();
                     self.advance(1);
-                    return Ok((raw, escaped));
+                    return Ok(JsonStr::new(raw, escaped));
                 }
                 [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => self.advance(2),
                 [b'\\', b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit()) => {
@@ -388,240 +369,6 @@ impl<'a> Reader<'a> {
                 _ => return self.fault(),
             }
             escaped = true;
-        }
-    }
-}
-
-/// How many bytes from the start on need no second look inside a string. A block at a time, since most of a body is strings.
-#[inline]
-pub(crate) fn plain_run(bytes: &[u8]) -> usize {
-    let (blocks, rest) = bytes.as_chunks();
-    let mut run = 0_usize;
-    for block in blocks {
-        let plain = block::plain(block);
-        run = run.saturating_add(plain);
-        if plain < block.len() {
-            return run;
-        }
-    }
-    let is_special = |byte: &u8| matches!(byte, 0..0x20 | b'"' | b'\\');
-    run.saturating_add(rest.iter().position(is_special).unwrap_or(rest.len()))
-}
-
-/// Blocks of bytes, for which instructions of WebAssembly's look at sixteen together.
-#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-mod block {
-    use core::arch::wasm32::{u8x16_bitmask, u8x16_eq, u8x16_lt, u8x16_splat, u64x2, v128_or};
-
-    /// How many bytes stand before the first that is a quote, a backslash or a control character.
-    #[inline]
-    pub(super) fn plain(block: &[u8; 16]) -> usize {
-        let &[a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = block;
-        let bytes = u64x2(u64::from_le_bytes([a, b, c, d, e, f, g, h]), u64::from_le_bytes([i, j, k, l, m, n, o, p]));
-        let is = |byte| u8x16_eq(bytes, u8x16_splat(byte));
-        let special = v128_or(v128_or(is(b'"'), is(b'\\')), u8x16_lt(bytes, u8x16_splat(0x20)));
-        usize::try_from(u32::from(u8x16_bitmask(special)).trailing_zeros()).unwrap_or_default().min(block.len())
-    }
-}
-
-/// Blocks of bytes, of which a word holds eight.
-#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
-mod block {
-    /// How many bytes stand before the first that is a quote, a backslash or a control character.
-    #[inline]
-    pub(super) fn plain(block: &[u8; 8]) -> usize {
-        usize::try_from(special(u64::from_le_bytes(*block)).trailing_zeros() >> 3).unwrap_or_default()
-    }
-
-    /// The high bits of bytes that are special. Only of the lowest of them is it certain.
-    #[inline]
-    fn special(bytes: u64) -> u64 {
-        const EACH: u64 = u64::from_le_bytes([1; 8]);
-        const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
-        let below = |bytes: u64, least: u64| bytes.wrapping_sub(least) & !bytes;
-        let is = |byte: u8| below(bytes ^ u64::from_le_bytes([byte; 8]), EACH);
-        (is(b'"') | is(b'\\') | below(bytes, u64::from_le_bytes([0x20; 8]))) & HIGH
-    }
-}
-
-/// Resolves the escapes of a string that was checked. Half a surrogate pair becomes U+FFFD.
-#[cold]
-fn unescape(raw: &str) -> String {
-    let mut text = String::with_capacity(raw.len());
-    let mut rest = raw;
-    while let Some((plain, escape)) = rest.split_once('\\') {
-        text.push_str(plain);
-        let mut characters = escape.chars();
-        match characters.next() {
-            Some('b') => text.push('\u{8}'),
-            Some('f') => text.push('\u{c}'),
-            Some('n') => text.push('\n'),
-            Some('r') => text.push('\r'),
-            Some('t') => text.push('\t'),
-            Some('u') => {
-                let (unit, behind) = code_unit(characters.as_str());
-                characters = behind.chars();
-                let low = behind.strip_prefix("\\u").map(code_unit);
-                match (unit, low) {
-                    (0xd800..=0xdbff, Some((low @ 0xdc00..=0xdfff, behind))) => {
-                        text.extend(char::decode_utf16([unit, low]).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)));
-                        characters = behind.chars();
-                    }
-                    _ => text.push(char::from_u32(u32::from(unit)).unwrap_or(char::REPLACEMENT_CHARACTER)),
-                }
-            }
-            Some(character) => text.push(character),
-            None => {}
-        }
-        rest = characters.as_str();
-    }
-    text.push_str(rest);
-    text
-}
-
-/// The UTF-16 code unit that four hexadecimal digits spell, and what stands behind them.
-fn code_unit(digits: &str) -> (u16, &str) {
-    let (digits, behind) = digits.split_at_checked(4).unwrap_or((digits, ""));
-    (u16::from_str_radix(digits, 16).unwrap_or(0xfffd), behind)
-}
-
-#[cfg(test)]
-mod tests {
-    use alloc::format;
-    use alloc::string::ToString;
-    use alloc::vec::Vec;
-
-    use proptest::prelude::*;
-    use serde_json::Value;
-
-    use super::*;
-
-    fn check(text: &str) -> Result<()> {
-        let mut reader = Reader::new(text.as_bytes())?;
-        reader.skip()?;
-        reader.finish()
-    }
-
-    fn string(text: &str) -> Option<String> {
-        let mut slot = None;
-        Reader::new(text.as_bytes()).unwrap().string(&mut slot).unwrap();
-        slot.map(|found| found.text().into_owned())
-    }
-
-    #[test]
-    fn the_grammar_is_checked_to_the_letter() {
-        for good in
-            ["{}", "[]", " [1, -0.5e+10 ,\"\\u00e9\\/\"]\n", "{\"a\":{\"b\":[null,true,false]}}", "0", "\"\\ud800\""]
-        {
-            assert_eq!(check(good), Ok(()), "{good}");
-        }
-        for bad in [
-            "",
-            "{",
-            "{]",
-            "[1,]",
-            "{\"a\":1,}",
-            "{\"a\"}",
-            "{a:1}",
-            "01",
-            "1.",
-            ".5",
-            "-",
-            "1e",
-            "+1",
-            "tru",
-            "nul",
-            "\"",
-            "\"\\x\"",
-            "\"\\u12g4\"",
-            "\"\u{1}\"",
-            "'a'",
-            "[1 2]",
-            "{} {}",
-            "\u{feff}{}",
-            "NaN",
-            "{\"a\":1 \"b\":2}",
-        ] {
-            assert!(matches!(check(bad), Err(ParseError::NotJson(_))), "{bad}");
-        }
-        assert_eq!(check("[1,x]"), Err(ParseError::NotJson(3)));
-        assert_eq!(Reader::new(b"\"\xff\"").err(), Some(ParseError::NotJson(1)));
-    }
-
-    #[test]
-    fn escapes_are_resolved() {
-        assert_eq!(string(r#""a\"\\\/\b\f\n\r\tz""#).as_deref(), Some("a\"\\/\u{8}\u{c}\n\r\tz"));
-        assert_eq!(string(r#""\u00e9\ud83d\ude00 \u0026""#).as_deref(), Some("é😀 &"));
-        assert_eq!(string(r#""\ud83dx\ude00""#).as_deref(), Some("\u{fffd}x\u{fffd}"));
-        assert_eq!(string(r#""\ud83d\u0041""#).as_deref(), Some("\u{fffd}A"));
-    }
-
-    #[test]
-    fn nesting_is_limited() {
-        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
-        assert_eq!(check(&nested(64)), Ok(()));
-        assert_eq!(check(&nested(65)), Err(ParseError::TooDeep(64)));
-        assert_eq!(check(&"[".repeat(1_000_000)), Err(ParseError::TooDeep(64)));
-    }
-
-    #[test]
-    fn another_type_than_asked_for_is_skipped() {
-        let mut reader = Reader::new(br#"{"a":[1,{"b":2}],"c":"d"}"#).unwrap();
-        let mut seen = Vec::new();
-        let found = reader.object(|reader, key| {
-            let mut slot = None;
-            reader.string(&mut slot)?;
-            seen.push((key.to_string(), slot.map(|found| found.text().into_owned())));
-            Ok(())
-        });
-        assert_eq!(found, Ok(true));
-        assert_eq!(seen, [("a".to_string(), None), ("c".to_string(), Some("d".to_string()))]);
-    }
-
-    fn json() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![
-            Just(Value::Null),
-            any::<bool>().prop_map(Value::from),
-            any::<f64>().prop_map(Value::from),
-            any::<String>().prop_map(Value::from),
-        ];
-        leaf.prop_recursive(4, 64, 8, |inner| {
-            prop_oneof![
-                prop::collection::vec(inner.clone(), 0..8).prop_map(Value::from),
-                prop::collection::vec((any::<String>(), inner), 0..8).prop_map(|members| members.into_iter().collect()),
-            ]
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn whatever_serde_json_writes_is_read(value in json(), pretty in any::<bool>()) {
-            let text = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) }.unwrap();
-            prop_assert_eq!(check(&text), Ok(()));
-        }
-
-        #[test]
-        fn damaged_text_is_judged_as_serde_json_judges_it(value in json(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
-            let mut bytes = serde_json::to_vec(&value).unwrap();
-            let at = at.index(bytes.len());
-            bytes[at] = byte;
-            let ours = core::str::from_utf8(&bytes).is_ok_and(|text| check(text).is_ok());
-            let theirs = core::str::from_utf8(&bytes).is_ok()
-                && serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).is_ok();
-            // serde_json lets control characters pass in values that it ignores.
-            let controls = bytes.iter().any(|byte| *byte < 0x20);
-            prop_assert!(ours == theirs || controls, "{ours} {theirs} {}", String::from_utf8_lossy(&bytes));
-        }
-
-        #[test]
-        fn a_run_ends_at_the_first_special_byte(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
-            let first = bytes.iter().position(|byte| matches!(byte, 0..0x20 | b'"' | b'\\'));
-            prop_assert_eq!(plain_run(&bytes), first.unwrap_or(bytes.len()));
-        }
-
-        #[test]
-        fn strings_come_back_as_they_were(text in any::<String>()) {
-            prop_assert_eq!(string(&serde_json::to_string(&text).unwrap()), Some(text));
         }
     }
 }

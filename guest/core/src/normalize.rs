@@ -2,12 +2,14 @@
 
 use alloc::vec::Vec;
 
-use crate::detail::{self, Detail};
+use crate::detail;
 use crate::event::{Delivery, Event};
+use crate::json;
 use crate::write::{Write, Writer};
 
 /// The normalised body for the events named by `events`.
 pub(crate) fn body(source: &str, delivery: &Delivery<'_>, events: &[usize], body: &[u8]) -> Vec<u8> {
+    let body = json::text(body).unwrap_or_default();
     let mut writer = Writer::default();
     writer.object(|writer| {
         writer.member("delivery", &Envelope { source, delivery });
@@ -39,7 +41,7 @@ impl Write for Envelope<'_> {
 
 struct Item<'b> {
     event: &'b Event<'b>,
-    body: &'b [u8],
+    body: &'b str,
 }
 
 impl Write for Item<'_> {
@@ -61,8 +63,8 @@ impl Write for Item<'_> {
             writer.member("test", &event.test);
             writer.member("text", &event.text);
             writer.member("timestamp", &event.timestamp);
-            writer.member("detail", &detail::of_event(event, self.body).unwrap_or(Detail::Other));
-            writer.member("raw", &Raw(event.span.of(self.body)));
+            writer.member("detail", &detail::of_event(event, self.body));
+            writer.member("raw", &Raw(event.span.of(self.body.as_bytes())));
         });
     }
 }

@@ -6,7 +6,7 @@
 use alloc::vec::Vec;
 
 use crate::event::Span;
-use crate::json::{JsonStr, Reader, Result};
+use crate::json::{JsonStr, Reader, Result, same};
 
 /// The most elements that are read of a list inside an event.
 const MAX_ELEMENTS: usize = 1000;
@@ -47,12 +47,40 @@ pub(crate) fn members<'a>(record: &mut dyn Record<'a>, reader: &mut Reader<'a>) 
     reader.object(|reader, key| member(record, reader, key))
 }
 
+/// A key that a record knows.
+pub(crate) struct Key {
+    name: &'static str,
+    print: u32,
+}
+
+impl Key {
+    pub(crate) const fn new(name: &'static str) -> Self {
+        Self { name, print: print(name) }
+    }
+}
+
+/// A number that few keys share: the length, and the letters at the ends and in the middle.
+const fn print(key: &str) -> u32 {
+    match key.as_bytes() {
+        [] => 0,
+        [first, ..] => {
+            let bytes = key.as_bytes();
+            let (_, behind) = bytes.split_at(bytes.len() / 2);
+            let (middle, last) = match behind {
+                [middle, .., last] => (*middle, *last),
+                [only] => (*only, *only),
+                [] => (0, 0),
+            };
+            u32::from_le_bytes([*first, middle, last, bytes.len() as u8])
+        }
+    }
+}
+
 /// Where `key` stands among the keys of a record.
 #[inline(never)]
-pub(crate) fn place(keys: &[&str], key: &str) -> Option<usize> {
-    // Keys differ in their last letters more often than in any others, and comparing the rest is a call.
-    let last = key.as_bytes().last();
-    keys.iter().position(|known| known.len() == key.len() && known.as_bytes().last() == last && *known == key)
+pub(crate) fn place(keys: &[Key], key: &str) -> Option<usize> {
+    let print = print(key);
+    keys.iter().position(|known| known.print == print && same(known.name, key))
 }
 
 /// The value at which a reader stands.
@@ -137,7 +165,8 @@ macro_rules! record {
             fn slot(&mut self, key: &str) -> Option<$crate::record::Slot<'_, 'a>> {
                 #[allow(non_camel_case_types, reason = "variants are the names of fields")]
                 enum Field { $($(#[doc = $key] $field,)?)* }
-                const KEYS: &[&str] = &[$($($key, $($other_key,)*)?)*];
+                const KEYS: &[$crate::record::Key] =
+                    &[$($($crate::record::Key::new($key), $($crate::record::Key::new($other_key),)*)?)*];
                 const FIELDS: &[Field] = &[$($(
                     $crate::record::record!(@field $field $key),
                     $($crate::record::record!(@field $field $other_key),)*

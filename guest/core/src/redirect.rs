@@ -14,7 +14,6 @@ use crate::decide::Refusal;
 use crate::http::{Head, HeaderOut, Response, text};
 use crate::policy::SetupLink;
 use crate::query::pairs;
-use crate::record::place;
 use crate::verify::{Rejection, SIGNATURE_HEADERS};
 
 /// The longest id or error code, in bytes.
@@ -227,7 +226,7 @@ fn parameters(query: &str) -> Option<Said> {
     let mut said = Said::default();
     let mut seen = [false; KNOWN];
     for (name, value) in &pairs(query)? {
-        let Some(known) = place(&PARAMETERS, name) else { continue };
+        let Some(known) = PARAMETERS.iter().position(|known| known == name) else { continue };
         let value = if known == DISPLAY_PHONE_NUMBER { e164(value)? } else { id(value)? };
         if core::mem::replace(seen.get_mut(known)?, true) {
             return None;
@@ -297,7 +296,7 @@ impl SetupError {
             "link_expired",
             "already_used",
         ];
-        match place(&KNOWN, &code) {
+        match KNOWN.iter().position(|known| *known == code) {
             Some(0) => Self::FacebookAuthFailed,
             Some(1) => Self::PhoneVerificationFailed,
             Some(2) => Self::WabaLimitReached,

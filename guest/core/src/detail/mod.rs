@@ -16,7 +16,7 @@ pub use project::{
 };
 
 use crate::event::{Delivery, Event, Kind, Span};
-use crate::json::{JsonStr, ParseError, Reader};
+use crate::json::{self, JsonStr, ParseError, Reader};
 use crate::record::{self, record};
 use crate::write::{Write, Writer};
 
@@ -90,19 +90,20 @@ record! {
 
 /// Reads the details of every event of a delivery that was read from `body`.
 pub(crate) fn of_delivery<'a>(delivery: &Delivery<'a>, body: &'a [u8]) -> Vec<Detail<'a>> {
-    delivery.events.iter().map(|event| of_event(event, body).unwrap_or(Detail::Other)).collect()
+    let body = json::text(body).unwrap_or_default();
+    delivery.events.iter().map(|event| of_event(event, body)).collect()
 }
 
-/// Reads the detail of one event.
-///
-/// # Errors
-/// None for an event that was read from this body.
-pub(crate) fn of_event<'a>(event: &Event<'a>, body: &'a [u8]) -> Result<Detail<'a>, ParseError> {
-    let mut reader = Reader::at(body, event.span)?;
+/// Reads the detail of one event that was read from `body`.
+pub(crate) fn of_event<'a>(event: &Event<'a>, body: &'a str) -> Detail<'a> {
+    read(event, &mut Reader::at(body, event.span)).unwrap_or(Detail::Other)
+}
+
+fn read<'a>(event: &Event<'a>, reader: &mut Reader<'a>) -> Result<Detail<'a>, ParseError> {
     if event.kind == Kind::Meta {
-        return of_meta(event, &mut reader);
+        return of_meta(event, reader);
     }
-    let payload = project::Payload::read(&mut reader)?;
+    let payload = project::Payload::read(reader)?;
     Ok(payload.into_detail(event.name.as_deref().unwrap_or_default()))
 }
 

@@ -13,7 +13,7 @@ use core::ops::Range;
 
 use crate::event::{Batch, Delivery, Event, Kind, NameOrigin, Span, Text};
 use crate::http::{self, Header};
-use crate::json::{JsonStr, ParseError, Reader};
+use crate::json::{self, JsonStr, ParseError, Reader};
 use crate::record;
 use item::Item;
 use name::Claims;
@@ -72,7 +72,7 @@ pub(crate) fn delivery<'a>(
     max_events: u32,
 ) -> Result<Delivery<'a>, ParseError> {
     let limit = usize::try_from(max_events).unwrap_or(usize::MAX);
-    let mut reader = Reader::new(body)?;
+    let mut reader = Reader::new(json::text(body)?);
     let mut root = Root::default();
     let (is_object, span) =
         reader.spanned(|reader| reader.object(|reader, key| root.member(reader, key, body, limit)))?;

@@ -38,7 +38,7 @@ impl Json {
                 })?;
                 Ok(Self::List(values))
             }
-            Some(b'"') => reader.quoted().map(|text| Self::String(text.into_owned())),
+            Some(b'"') => reader.quoted().map(|string| Self::String(string.text().into_owned())),
             _ => Ok(match reader.raw()? {
                 "null" => Self::Null,
                 "true" => Self::Bool(true),

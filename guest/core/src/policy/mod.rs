@@ -96,7 +96,7 @@ pub(crate) fn secret_names(text: &str) -> Result<Vec<String>, Vec<PolicyError>> 
 }
 
 fn parse(text: &str) -> Result<Json, Vec<PolicyError>> {
-    let mut reader = Reader::of(text);
+    let mut reader = Reader::new(text);
     let read = Json::read(&mut reader).and_then(|json| reader.finish().map(|()| json));
     read.map_err(|error| vec![PolicyError { pointer: String::new(), message: syntax(text, error) }])
 }
