@@ -153,6 +153,8 @@ struct Entry {
 }
 
 impl Entry {
+    const SIZE: usize = size_of::<Print>() + 2 * size_of::<u32>();
+
     fn read(bytes: &[u8]) -> Option<Self> {
         let (print, rest) = bytes.split_first_chunk()?;
         let (expires, rest) = rest.split_first_chunk()?;
@@ -166,9 +168,8 @@ struct Bucket(Vec<Entry>);
 
 impl Bucket {
     fn read(bytes: &[u8], now: u32) -> Self {
-        const ENTRY: usize = size_of::<Print>() + 2 * size_of::<u32>();
-        let mut entries = Vec::new();
-        for bytes in bytes.chunks_exact(ENTRY).take(WAYS) {
+        let mut entries = Vec::with_capacity(WAYS);
+        for bytes in bytes.chunks_exact(Entry::SIZE).take(WAYS) {
             let entry = Entry::read(bytes).filter(|entry| entry.expires > now);
             entries.extend(entry);
         }
@@ -176,7 +177,7 @@ impl Bucket {
     }
 
     fn bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(WAYS * Entry::SIZE);
         for entry in &self.0 {
             bytes.extend_from_slice(&entry.print);
             bytes.extend_from_slice(&entry.expires.to_le_bytes());
@@ -311,7 +312,7 @@ mod tests {
         }
         let values = memory.values.lock().unwrap();
         assert_eq!(values.0.len(), 1);
-        assert!(values.0.values().all(|(value, _)| value.len() <= WAYS * 24));
+        assert!(values.0.values().all(|(value, _)| value.len() <= WAYS * Entry::SIZE));
         drop(values);
         assert_eq!(table.claim("bot", "9999", 99, 1).unwrap(), Claimed::Duplicate);
         free(table.claim("bot", "0", 99, 1).unwrap());
