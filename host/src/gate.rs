@@ -6,8 +6,9 @@ use wasmtime::Store;
 use wasmtime::component::ResourceAny;
 
 use crate::bindings::PluginPre;
-use crate::bindings::exports::hookgate::kapso::gate::{GuestGate, Request as RequestParam};
+use crate::bindings::exports::hookgate::kapso::gate::Request as RequestParam;
 use crate::error::{CallError, CompileError};
+use crate::exports::Exports;
 use crate::instance::Instance;
 use crate::limiter::Limiter;
 use crate::lower;
@@ -168,7 +169,7 @@ impl Gate {
     fn request<R>(
         &self,
         request: &Request<'_>,
-        call: impl FnOnce(GuestGate<'_>, &mut Store<Limiter>, ResourceAny, RequestParam<'_>) -> wasmtime::Result<R>,
+        call: impl FnOnce(&Exports, &mut Store<Limiter>, ResourceAny, RequestParam<'_>) -> wasmtime::Result<R>,
     ) -> Result<R, CallError> {
         let headers = lower::headers(request.head.headers);
         let request = RequestParam { head: lower::head(&request.head, &headers), body: request.body };
@@ -179,7 +180,7 @@ impl Gate {
 impl Compiled {
     fn call<R>(
         &self,
-        call: impl FnOnce(GuestGate<'_>, &mut Store<Limiter>, ResourceAny) -> wasmtime::Result<R>,
+        call: impl FnOnce(&Exports, &mut Store<Limiter>, ResourceAny) -> wasmtime::Result<R>,
     ) -> Result<R, CallError> {
         let _slot = self.plugin.slots.take();
         let mut instance = match self.take_idle() {

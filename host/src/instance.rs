@@ -5,10 +5,11 @@ use std::sync::Arc;
 use wasmtime::Store;
 use wasmtime::component::{Instance as Component, ResourceAny};
 
-use crate::bindings::exports::hookgate::kapso::gate::{GuestGate, Secret};
-use crate::bindings::{Plugin as Bindings, PluginPre};
+use crate::bindings::PluginPre;
+use crate::bindings::exports::hookgate::kapso::gate::Secret;
 use crate::engine::ticks;
 use crate::error::{CallError, CompileError};
+use crate::exports::Exports;
 use crate::limiter::Limiter;
 use crate::plugin::Shared;
 use crate::secrets::Secrets;
@@ -16,7 +17,7 @@ use crate::snapshot::Camera;
 
 pub(crate) struct Instance {
     store: Store<Limiter>,
-    bindings: Bindings,
+    exports: Exports,
     gate: ResourceAny,
     calls: u64,
     _census: Arc<()>,
@@ -34,16 +35,18 @@ impl Instance {
         let secrets: Vec<_> = secrets.iter().map(|(name, value)| Secret { name, value }).collect();
         let gate = bindings.hookgate_kapso_gate().gate().call_compile(&mut store, policy, &secrets);
         let gate = gate.map_err(CallError::of)?.map_err(CompileError::Policy)?;
-        Ok((Self { store, bindings, gate, calls: 0, _census: Arc::clone(census) }, component))
+        let exports = Exports::Compared(bindings);
+        Ok((Self { store, exports, gate, calls: 0, _census: Arc::clone(census) }, component))
     }
 
     /// Begins where the snapshot was taken, with the policy compiled.
     pub(crate) fn of(plugin: &Shared, snapshot: &PluginPre<Limiter>, census: &Arc<()>) -> Result<Self, CallError> {
         let mut store = plugin.store(snapshot);
-        let bindings = snapshot.instantiate(&mut store).map_err(CallError::of_instantiation)?;
-        let gate = bindings.hookgate_kapso_gate().gate().call_compiled(&mut store).map_err(CallError::of)?;
+        let component = snapshot.instance_pre().instantiate(&mut store).map_err(CallError::of_instantiation)?;
+        let exports = Exports::Comparing(component);
+        let gate = exports.call_compiled(&mut store).map_err(CallError::of)?;
         let gate = gate.ok_or_else(|| CallError::Trapped("it has lost the policy that it compiled".into()))?;
-        Ok(Self { store, bindings, gate, calls: 0, _census: Arc::clone(census) })
+        Ok(Self { store, exports, gate, calls: 0, _census: Arc::clone(census) })
     }
 
     /// What to make further instances from that have compiled this policy too. `component` came with this instance.
@@ -66,10 +69,10 @@ impl Instance {
     pub(crate) fn call<R>(
         &mut self,
         plugin: &Shared,
-        call: impl FnOnce(GuestGate<'_>, &mut Store<Limiter>, ResourceAny) -> wasmtime::Result<R>,
+        call: impl FnOnce(&Exports, &mut Store<Limiter>, ResourceAny) -> wasmtime::Result<R>,
     ) -> Result<R, CallError> {
         self.calls += 1;
         self.store.set_epoch_deadline(ticks(plugin.options.time_per_call));
-        call(self.bindings.hookgate_kapso_gate().gate(), &mut self.store, self.gate).map_err(CallError::of)
+        call(&self.exports, &mut self.store, self.gate).map_err(CallError::of)
     }
 }

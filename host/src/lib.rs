@@ -118,6 +118,7 @@ pub mod cli;
 mod client;
 mod engine;
 mod error;
+mod exports;
 mod gate;
 mod instance;
 #[cfg(feature = "program")]

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use wasmtime::component::{Component, Instance, Lift, WasmList};
+use wasmtime::component::{Component, Instance, Lift, TypedFunc, WasmList};
 use wasmtime::{Engine, Store};
 use wasmtime_wizer::{ComponentInstanceState, Wizer};
 use zeroize::Zeroizing;
@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use crate::bindings::PluginPre;
 use crate::engine::engine;
 use crate::error::LoadError;
+use crate::exports;
 use crate::limiter::Limiter;
 use crate::options::{Cache, Options};
 use crate::sha256::linker;
@@ -70,11 +71,7 @@ impl Subject<'_> {
     }
 
     fn call<R: Lift + 'static>(&mut self, interface: &str, function: &str) -> wasmtime::Result<R> {
-        let missing = || wasmtime::Error::msg("the instance cannot be read");
-        let (_, interface) = self.instance.get_export(&mut *self.store, None, interface).ok_or_else(missing)?;
-        let (_, function) =
-            self.instance.get_export(&mut *self.store, Some(&interface), function).ok_or_else(missing)?;
-        let function = self.instance.get_typed_func::<(), (R,)>(&mut *self.store, function)?;
+        let function: TypedFunc<(), (R,)> = exports::function(self.store, self.instance, interface, function)?;
         function.call(&mut *self.store, ()).map(|(result,)| result)
     }
 }
