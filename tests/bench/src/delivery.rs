@@ -38,6 +38,9 @@ pub(crate) enum Size {
 impl Size {
     pub(crate) const ALL: [Self; 6] = [Self::Least, Self::Message, Self::Long, Self::Batch, Self::Large, Self::Largest];
 
+    /// In a batch of 57 KB.
+    pub(crate) const MESSAGES: usize = 50;
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Least => "0.3 KB",
@@ -55,7 +58,7 @@ impl Size {
             Self::Least => least(number),
             Self::Message => message(number, 0, 1100),
             Self::Long => message(number, 0, 4000),
-            Self::Batch => batch(number, 50),
+            Self::Batch => batch(number, Self::MESSAGES),
             Self::Large => batch(number, 900),
             Self::Largest => batch(number, 3600),
         };

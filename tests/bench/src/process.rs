@@ -305,62 +305,34 @@ impl Results {
         let scaled =
             |few, many, kind| self.with(Ask::Decide, many, kind).over(self.with(Ask::Decide, few, kind)).median();
         let cached = self.of(Ask::StartCached, message, Kind::Reused).median() / 1e6;
-        let mut goals = vec![
-            Goal::at_most("T1", "verify and typed parse, 1.1 KB: component / native", 3.5, 2.5)
-                .measured(reading(message, Kind::Reused)),
-            Goal::at_most("T1", "verify and typed parse, 57 KB: component / native", 3.0, 2.3)
-                .measured(reading(batch, Kind::Reused)),
-            Goal::at_most("T1", "decide, 1.1 KB: component / native", 3.5, 2.5).measured(ratio(
-                Ask::Decide,
-                message,
-                Kind::Reused,
-            )),
-            Goal::at_most("T1", "decide, 57 KB: component / native", 3.0, 2.3).measured(ratio(
-                Ask::Decide,
-                batch,
-                Kind::Reused,
-            )),
-            Goal::at_most("T1", "verify alone, 1.1 KB: component / native", 5.2, 4.5).measured(ratio(
-                Ask::Verify,
-                message,
-                Kind::Reused,
-            )),
-            Goal::at_most("T1", "verify alone, 57 KB: component / native", 5.2, 4.5).measured(ratio(
-                Ask::Verify,
-                batch,
-                Kind::Reused,
-            )),
-            Goal::at_most("T1", "parse alone, 1.1 KB: component / native", 2.0, 1.5).measured(ratio(
-                Ask::Parse,
-                message,
-                Kind::Reused,
-            )),
-            Goal::at_most("T1", "parse alone, 57 KB: component / native", 2.0, 1.5).measured(ratio(
-                Ask::Parse,
-                batch,
-                Kind::Reused,
-            )),
-            Goal::at_most("T2", "verify and typed parse, 1.1 KB: component on the host's SHA-256 / native", 2.3, 1.7)
-                .measured(reading(message, Kind::HostSha256)),
-            Goal::at_most("T2", "verify and typed parse, 57 KB: component on the host's SHA-256 / native", 1.8, 1.4)
-                .measured(reading(batch, Kind::HostSha256)),
-            Goal::at_most("T2", "decide, 1.1 KB: component on the host's SHA-256 / native", 2.3, 1.7).measured(ratio(
-                Ask::Decide,
-                message,
-                Kind::HostSha256,
-            )),
-            Goal::at_most("T2", "decide, 57 KB: component on the host's SHA-256 / native", 1.8, 1.4).measured(ratio(
-                Ask::Decide,
-                batch,
-                Kind::HostSha256,
-            )),
+        let mut goals = Vec::new();
+        for (target, kind, bounds) in [
+            ("T1", Kind::Reused, [(message, 3.5, 2.5), (batch, 3.0, 2.3)]),
+            ("T2", Kind::HostSha256, [(message, 2.3, 1.7), (batch, 1.8, 1.4)]),
+        ] {
+            let name = kind.name();
+            for (size, must, stretch) in bounds {
+                let goal = |what| Goal::at_most(target, format!("{what}, {size}: {name} / native"), must, stretch);
+                goals.push(goal("verify and typed parse").measured(reading(size, kind)));
+                goals.push(goal("decide").measured(ratio(Ask::Decide, size, kind)));
+            }
+        }
+        for (ask, must, stretch) in [(Ask::Verify, 5.2, 4.5), (Ask::Parse, 2.0, 1.5)] {
+            for size in [message, batch] {
+                let what = format!("{} alone, {size}: {} / native", ask.name(), Kind::Reused.name());
+                goals.push(Goal::at_most("T1", what, must, stretch).measured(ratio(ask, size, Kind::Reused)));
+            }
+        }
+        goals.push(
             Goal::at_most("T3", "decide, 1.1 KB: a fresh instance costs more than a reused one by", 25.0, 15.0)
                 .unit(" µs")
                 .measured(fresh.median() / 1e3),
+        );
+        goals.push(
             Goal::at_most("T3", "to the first decision, machine code from the cache", 5.0, 5.0)
                 .unit(" ms")
                 .measured(cached),
-        ];
+        );
         for kind in [Kind::Native, Kind::Reused] {
             let name = kind.name();
             goals.push(

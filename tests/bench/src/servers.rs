@@ -66,6 +66,8 @@ const SIZES: [Size; 2] = [Size::Message, Size::Batch];
 
 /// The share of the load that a server can bear which it is put under for long.
 const SHARE: f64 = 0.8;
+/// How often it is tried what a server can bear: on a machine that others use, the worst of them counts.
+const TRIALS: usize = 10;
 
 impl Server {
     fn name(self) -> String {
@@ -204,8 +206,12 @@ pub(crate) struct Sustained {
 pub(crate) async fn sustain(effort: &Effort, peer: &Peer) -> anyhow::Result<Sustained> {
     let sender = Sender::new(peer.address, Size::Message);
     let watched = [peer.id()];
-    let most = sender.closed(&watched, effort.warming * 4).await?;
-    let rate = SHARE * most.rate();
+    let mut borne = f64::INFINITY;
+    for _ in 0..TRIALS {
+        borne = borne.min(sender.closed(&watched, effort.warming).await?.rate());
+        tokio::time::sleep(effort.warming).await;
+    }
+    let rate = SHARE * borne;
     eprintln!("Sustained: {rate:.0} deliveries a second for {} s.", effort.sustained.as_secs());
     let memory_before = memory(peer.id())?;
     let heard = sender.open(&watched, rate, effort.sustained).await?;
@@ -245,9 +251,11 @@ impl Sustained {
         ];
         Table {
             title: title.to_owned(),
-            about: "`hookgate serve` sending on deliveries of 1.1 KB, at 80 % of the rate that it bears, at random times that do \
-                    not depend on its answers. A delivery's time runs from when it was due."
-                .to_owned(),
+            about: format!(
+                "`hookgate serve` sending on deliveries of 1.1 KB, at random times that do not depend on its answers, at 80 % of \
+                 the rate that it bore in the worst of {TRIALS} trials, sender and service on the same machine. A delivery's time \
+                 runs from when it was due."
+            ),
             columns: columns.map(str::to_owned).into(),
             rows: vec![row],
         }

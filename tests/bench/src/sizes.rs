@@ -48,7 +48,7 @@ pub(crate) fn run(effort: &Effort) -> anyhow::Result<Findings> {
 fn heap(deliveries: usize) -> anyhow::Result<usize> {
     let mut world = World::new([("SECRET", SECRET)]);
     world.time = NOW * 1_000_000_000;
-    let policy = envoy::policy(true).to_string();
+    let policy = envoy::policy(&["service"]).to_string();
     let mut filter = Vm::configured(world, policy.as_bytes()).context("the filter takes the policy")?;
     let sources = [Source::new(Size::Batch), Source::new(Size::Message)];
     for index in 0..deliveries {
