@@ -16,7 +16,7 @@ const GATE: &str = "hookgate:kapso/gate@0.1.0";
 /// The functions of a gate. Before they are called, wasmtime compares their types with the contract's.
 pub(crate) enum Exports {
     /// All of them were compared when the instance was made.
-    Compared(Bindings),
+    Compared(Box<Bindings>),
     /// Each is compared when it is called: of an instance for one call, the others need not be.
     Comparing(Instance),
 }

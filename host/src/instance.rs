@@ -35,7 +35,7 @@ impl Instance {
         let secrets: Vec<_> = secrets.iter().map(|(name, value)| Secret { name, value }).collect();
         let gate = bindings.hookgate_kapso_gate().gate().call_compile(&mut store, policy, &secrets);
         let gate = gate.map_err(CallError::of)?.map_err(CompileError::Policy)?;
-        let exports = Exports::Compared(bindings);
+        let exports = Exports::Compared(Box::new(bindings));
         Ok((Self { store, exports, gate, calls: 0, _census: Arc::clone(census) }, component))
     }
 

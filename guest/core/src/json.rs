@@ -353,22 +353,28 @@ impl<'a> Reader<'a> {
     pub(crate) fn quoted(&mut self) -> Result<JsonStr<'a>> {
         self.advance(1);
         let start = self.at;
+        self.advance(plain_run(self.rest()));
         let mut escaped = false;
-        loop {
+        // Few strings have an escape.
+        while self.text.as_bytes().get(self.at) != Some(&b'"') {
+            self.escape()?;
             self.advance(plain_run(self.rest()));
-            match self.rest() {
-                [b'"', ..] => {
-                    let raw = self.text.get(start..self.at).unwrap_or_default();
-                    self.advance(1);
-                    return Ok(JsonStr::new(raw, escaped));
-                }
-                [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => self.advance(2),
-                [b'\\', b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit()) => {
-                    self.advance(6)
-                }
-                _ => return self.fault(),
-            }
             escaped = true;
         }
+        let raw = self.text.get(start..self.at).unwrap_or_default();
+        self.advance(1);
+        Ok(JsonStr::new(raw, escaped))
+    }
+
+    #[cold]
+    fn escape(&mut self) -> Result<()> {
+        match self.rest() {
+            [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => self.advance(2),
+            [b'\\', b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit()) => {
+                self.advance(6)
+            }
+            _ => return self.fault(),
+        }
+        Ok(())
     }
 }

@@ -47,40 +47,80 @@ pub(crate) fn members<'a>(record: &mut dyn Record<'a>, reader: &mut Reader<'a>) 
     reader.object(|reader, key| member(record, reader, key))
 }
 
-/// A key that a record knows.
-pub(crate) struct Key {
-    name: &'static str,
-    print: u32,
+/// The keys that a record knows, and where each stands among them: a hash table that is made when this is compiled.
+pub(crate) struct Keys<const COUNT: usize> {
+    names: [&'static str; COUNT],
+    table: Table,
 }
 
-impl Key {
-    pub(crate) const fn new(name: &'static str) -> Self {
-        Self { name, print: print(name) }
-    }
-}
+/// Where the name stands whose hash is the place in the table, or one before it.
+type Table = [u8; PLACES];
 
-/// A number that few keys share: the length, and the letters at the ends and in the middle.
-const fn print(key: &str) -> u32 {
-    match key.as_bytes() {
-        [] => 0,
-        [first, ..] => {
-            let bytes = key.as_bytes();
-            let (_, behind) = bytes.split_at(bytes.len() / 2);
-            let (middle, last) = match behind {
-                [middle, .., last] => (*middle, *last),
-                [only] => (*only, *only),
-                [] => (0, 0),
-            };
-            u32::from_le_bytes([*first, middle, last, bytes.len() as u8])
+const PLACES: usize = 64;
+
+/// As many names as leave enough places free for a search to be short.
+const MOST: usize = 48;
+
+/// No name stands there.
+const FREE: u8 = u8::MAX;
+
+impl<const COUNT: usize> Keys<COUNT> {
+    #[allow(
+        clippy::arithmetic_side_effects,
+        clippy::as_conversions,
+        clippy::indexing_slicing,
+        reason = "it runs in the compiler"
+    )]
+    pub(crate) const fn new(names: [&'static str; COUNT]) -> Self {
+        assert!(COUNT <= MOST);
+        let mut table = [FREE; PLACES];
+        let mut index = 0;
+        while index < COUNT {
+            let mut place = home(names[index]);
+            while table[place] != FREE {
+                place = next(place);
+            }
+            table[place] = index as u8;
+            index += 1;
         }
+        Self { names, table }
+    }
+
+    /// Where `key` stands among them.
+    pub(crate) fn place(&self, key: &str) -> Option<usize> {
+        place(&self.names, &self.table, key)
     }
 }
 
-/// Where `key` stands among the keys of a record.
 #[inline(never)]
-pub(crate) fn place(keys: &[Key], key: &str) -> Option<usize> {
-    let print = print(key);
-    keys.iter().position(|known| known.print == print && same(known.name, key))
+fn place(names: &[&str], table: &Table, key: &str) -> Option<usize> {
+    let mut place = home(key);
+    loop {
+        let index = usize::from(*table.get(place)?);
+        // None stands where it is free.
+        if same(names.get(index)?, key) {
+            return Some(index);
+        }
+        place = next(place);
+    }
+}
+
+/// Where to look for a key first: by its length, and the letters at its ends and in its middle.
+#[allow(clippy::as_conversions, reason = "only the lowest bits of a length count")]
+const fn home(key: &str) -> usize {
+    let bytes = key.as_bytes();
+    let (before, behind) = bytes.split_at(bytes.len() / 2);
+    let first = if let [first, ..] = before { *first } else { 0 };
+    let (middle, last) = if let [middle, .., last] = behind { (*middle, *last) } else { (0, 0) };
+    let mixed = u32::from_le_bytes([first, middle, last, bytes.len() as u8]).wrapping_mul(0x9e37_79b1);
+    (mixed >> 26) as usize
+}
+
+const fn next(place: usize) -> usize {
+    match place.wrapping_add(1) {
+        PLACES => 0,
+        next => next,
+    }
 }
 
 /// The value at which a reader stands.
@@ -165,13 +205,14 @@ macro_rules! record {
             fn slot(&mut self, key: &str) -> Option<$crate::record::Slot<'_, 'a>> {
                 #[allow(non_camel_case_types, reason = "variants are the names of fields")]
                 enum Field { $($(#[doc = $key] $field,)?)* }
-                const KEYS: &[$crate::record::Key] =
-                    &[$($($crate::record::Key::new($key), $($crate::record::Key::new($other_key),)*)?)*];
+                const NAMES: &[&str] = &[$($($key, $($other_key,)*)?)*];
+                const KEYS: &$crate::record::Keys<{ NAMES.len() }> =
+                    &$crate::record::Keys::new([$($($key, $($other_key,)*)?)*]);
                 const FIELDS: &[Field] = &[$($(
                     $crate::record::record!(@field $field $key),
                     $($crate::record::record!(@field $field $other_key),)*
                 )?)*];
-                Some(match FIELDS.get($crate::record::place(KEYS, key)?)? {
+                Some(match FIELDS.get(KEYS.place(key)?)? {
                     $($(Field::$field => $crate::record::record!(
                         @slot self.$field, $key $(, . $member)? $(, or $either)?
                     ),)?)*
@@ -198,3 +239,22 @@ macro_rules! record {
 }
 
 pub(crate) use record;
+
+#[cfg(test)]
+mod tests {
+    use super::{Keys, home};
+
+    #[test]
+    fn every_key_is_found_and_no_other() {
+        // The second has the hash of the first.
+        const NAMES: [&str; 4] = ["message_id", "massage_jd", "id", ""];
+        assert_eq!(home(NAMES[0]), home(NAMES[1]));
+        let keys = Keys::new(NAMES);
+        for (place, name) in NAMES.iter().enumerate() {
+            assert_eq!(keys.place(name), Some(place));
+        }
+        for other in ["messags_id", "message_ix", "message", "i", "da", "type"] {
+            assert_eq!(keys.place(other), None, "{other}");
+        }
+    }
+}

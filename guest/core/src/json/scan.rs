@@ -19,13 +19,14 @@ pub(crate) fn plain_run(bytes: &[u8]) -> usize {
 /// Whether two texts are the same. WebAssembly's `memcmp` goes byte by byte, and nearly every key of a body is compared.
 #[inline]
 pub(crate) fn same(left: &str, right: &str) -> bool {
-    let (left_words, left_rest) = left.as_bytes().as_chunks::<8>();
-    let (right_words, right_rest) = right.as_bytes().as_chunks::<8>();
-    let same_words = || {
-        let mut words = left_words.iter().zip(right_words);
-        words.all(|(left, right)| u64::from_le_bytes(*left) == u64::from_le_bytes(*right))
-    };
-    left.len() == right.len() && same_words() && left_rest.iter().eq(right_rest)
+    let (left, right) = (left.as_bytes(), right.as_bytes());
+    let last = |bytes: &[u8]| bytes.last_chunk().copied().map(u64::from_le_bytes);
+    let words = |bytes| <[u8]>::as_chunks(bytes).0.iter().copied().map(u64::from_le_bytes);
+    left.len() == right.len()
+        && match last(left) {
+            Some(end) => last(right) == Some(end) && words(left).eq(words(right)),
+            None => left.iter().eq(right),
+        }
 }
 
 /// Blocks of bytes, for which instructions of WebAssembly's look at sixteen together.
