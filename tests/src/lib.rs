@@ -1,5 +1,6 @@
 //! What the tests share: the example deliveries, servers to talk to, programs to run.
 
+pub mod browser;
 pub mod builds;
 mod built;
 pub mod client;

@@ -248,7 +248,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    // What follows up to `pass` is called from every reader of every record: kept out of line, or the guests double in size.
+    // What follows is called from every reader of every record: kept out of line, or the guests double in size.
 
     /// Goes inside the object or array that stands here, or past anything else.
     #[inline(never)]

@@ -288,21 +288,13 @@ impl SetupError {
     }
 
     fn of(code: String) -> Self {
-        const KNOWN: [&str; 6] = [
-            "facebook_auth_failed",
-            "phone_verification_failed",
-            "waba_limit_reached",
-            "token_exchange_failed",
-            "link_expired",
-            "already_used",
-        ];
-        match KNOWN.iter().position(|known| *known == code) {
-            Some(0) => Self::FacebookAuthFailed,
-            Some(1) => Self::PhoneVerificationFailed,
-            Some(2) => Self::WabaLimitReached,
-            Some(3) => Self::TokenExchangeFailed,
-            Some(4) => Self::LinkExpired,
-            Some(5) => Self::AlreadyUsed,
+        match code.as_str() {
+            "facebook_auth_failed" => Self::FacebookAuthFailed,
+            "phone_verification_failed" => Self::PhoneVerificationFailed,
+            "waba_limit_reached" => Self::WabaLimitReached,
+            "token_exchange_failed" => Self::TokenExchangeFailed,
+            "link_expired" => Self::LinkExpired,
+            "already_used" => Self::AlreadyUsed,
             _ => Self::Other(code),
         }
     }

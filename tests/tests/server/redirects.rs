@@ -4,25 +4,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hookgate_tests::client::{Answer, Client};
+use hookgate_tests::browser::{self, BROUGHT, COMPLETED, FAILED, completed, failed};
+use hookgate_tests::client::Answer;
 use hookgate_tests::hooked::{Hooked, config};
 use hookgate_tests::upstream::{Reply, Upstream};
-use http::{Method, Request};
-use http_body_util::Full;
+use http::Method;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-const COMPLETED: &str = "/connected?setup_link_id=7f8a9b1c-2d3e&status=completed&phone_number_id=123456789012345\
-                         &display_phone_number=%2B15551234567&empresa_id=7";
-const FAILED: &str = "/not-connected?setup_link_id=7f8a9b1c-2d3e&error_code=link_expired";
-
 fn policy(onward: (&str, &str), upstream: &Upstream) -> Value {
-    let (name, value) = onward;
     json!({
         "sources": [{"name": "whatsapp", "path": "/hook", "secrets": ["SECRET"]}],
-        "setup_links": [
-            {"name": "onboarding", "success_path": "/connected", "failure_path": "/not-connected", name: value},
-        ],
+        "setup_links": browser::setup_links(onward),
         "targets": {"backoffice": {"url": format!("{}?own=1", upstream.url()), "timeout_ms": 500, "sign_with": "TARGET_SECRET"}},
     })
 }
@@ -33,11 +26,7 @@ async fn to_target(reply: Reply) -> (Hooked, Upstream) {
 }
 
 async fn send(hooked: &Hooked, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
-    let mut request = Request::builder().method(method).uri(hooked.url(path));
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    Client::new().send(request.body(Full::<Bytes>::default()).expect("a request")).await
+    browser::ask(method, &hooked.url(path), headers).await
 }
 
 async fn get(hooked: &Hooked, path: &str) -> Answer {
@@ -49,21 +38,10 @@ async fn a_page_gets_what_kapso_said_and_nothing_else() {
     let upstream = Upstream::answering(Reply::Status(200)).await;
     let hooked = Hooked::with(&policy(("page", "https://app.test/welcome?tab=1"), &upstream)).await;
     for method in [Method::GET, Method::HEAD] {
-        let answer = send(&hooked, method, COMPLETED, &[]).await;
-        assert_eq!(answer.status, 303);
-        assert_eq!(
-            answer.headers["location"],
-            "https://app.test/welcome?tab=1&setup_link_id=7f8a9b1c-2d3e&status=completed&phone_number_id=123456789012345\
-             &display_phone_number=%2B15551234567"
-        );
-        assert_eq!(answer.headers["cache-control"], "no-store");
-        assert_eq!(answer.headers["referrer-policy"], "no-referrer");
+        browser::sent_on(&send(&hooked, method, &completed(), &[]).await, "https://app.test/welcome?tab=1&");
     }
-    let answer = get(&hooked, FAILED).await;
-    assert_eq!(
-        answer.headers["location"],
-        "https://app.test/welcome?tab=1&setup_link_id=7f8a9b1c-2d3e&error_code=link_expired"
-    );
+    let answer = get(&hooked, &failed()).await;
+    assert_eq!(answer.headers["location"], format!("https://app.test/welcome?tab=1&{FAILED}"));
     let counted = r#"hookgate_redirects_total{setup_link="onboarding",outcome="completed",result="redirected"}"#;
     assert_eq!(hooked.metric(counted).await, 2.0);
     let counted = r#"hookgate_redirects_total{setup_link="onboarding",outcome="link_expired",result="redirected"}"#;
@@ -77,31 +55,15 @@ async fn a_target_gets_the_request_and_the_browser_its_answer() {
         vec![("content-type", "text/html"), ("set-cookie", "a=1"), ("connection", "x-hop"), ("x-hop", "1")],
     );
     let (hooked, mut upstream) = to_target(page).await;
-    let brought = [("cookie", "session=1"), ("x-hookgate-signed", "true"), ("x-webhook-signature", "ab")];
-    let answer = send(&hooked, Method::GET, COMPLETED, &brought).await;
+    let answer = send(&hooked, Method::GET, &completed(), &BROUGHT).await;
     assert_eq!((answer.status, answer.text()), (201, "thanks"));
     assert_eq!(answer.headers["content-type"], "text/html");
     assert_eq!(answer.headers["set-cookie"], "a=1");
-    assert_eq!(answer.headers["cache-control"], "no-store");
-    assert_eq!(answer.headers["referrer-policy"], "no-referrer");
     assert!(!answer.headers.contains_key("x-hop"), "{:?}", answer.headers);
+    browser::kept_nowhere(&answer);
     let seen = upstream.next().await;
-    assert_eq!(seen.method, Method::GET);
-    assert_eq!(seen.path, format!("/hook?own=1&{}", COMPLETED.split_once('?').unwrap().1));
-    assert_eq!(seen.body, "");
-    for (name, value) in [
-        ("cookie", "session=1"),
-        ("x-hookgate-setup-link", "onboarding"),
-        ("x-hookgate-signed", "false"),
-        ("x-hookgate-setup-link-id", "7f8a9b1c-2d3e"),
-        ("x-hookgate-status", "completed"),
-        ("x-hookgate-phone-number-id", "123456789012345"),
-        ("x-hookgate-display-phone-number", "+15551234567"),
-    ] {
-        assert_eq!(seen.header(name), Some(value), "{name}");
-    }
-    assert_eq!(seen.header("x-webhook-signature"), None, "nothing there is signed, by nobody");
-    assert_eq!(seen.header("x-hookgate-source"), None);
+    assert_eq!(seen.path, format!("/hook?own=1&{COMPLETED}"));
+    browser::told(&seen);
     let counted = r#"hookgate_redirects_total{setup_link="onboarding",outcome="completed",result="relayed"}"#;
     assert_eq!(hooked.metric(counted).await, 1.0);
     assert_eq!(hooked.metric(r#"hookgate_target_messages_total{target="backoffice",outcome="2xx"}"#).await, 1.0);
@@ -110,20 +72,20 @@ async fn a_target_gets_the_request_and_the_browser_its_answer() {
 #[tokio::test]
 async fn whatever_status_a_target_has_is_the_browsers_and_its_redirects_are_not_followed() {
     let (hooked, mut upstream) = to_target(Reply::Status(404)).await;
-    assert_eq!(get(&hooked, FAILED).await.status, 404);
+    assert_eq!(get(&hooked, &failed()).await.status, 404);
     let seen = upstream.next().await;
     assert_eq!((seen.header("x-hookgate-error-code"), seen.header("x-hookgate-status")), (Some("link_expired"), None));
     upstream.now(Reply::Redirect("/done".into()));
-    let answer = get(&hooked, FAILED).await;
+    let answer = get(&hooked, &failed()).await;
     assert_eq!((answer.status, &answer.headers["location"]), (302, &"/done".parse().unwrap()));
     upstream.now(Reply::Status(500));
-    assert_eq!(get(&hooked, FAILED).await.status, 500);
+    assert_eq!(get(&hooked, &failed()).await.status, 500);
 }
 
 #[tokio::test]
 async fn head_is_asked_with_head() {
     let (hooked, mut upstream) = to_target(Reply::Status(200)).await;
-    let answer = send(&hooked, Method::HEAD, COMPLETED, &[]).await;
+    let answer = send(&hooked, Method::HEAD, &completed(), &[]).await;
     assert_eq!((answer.status, answer.text()), (200, ""));
     assert_eq!(upstream.next().await.method, Method::HEAD);
 }
@@ -132,7 +94,7 @@ async fn head_is_asked_with_head() {
 async fn nothing_is_remembered_of_a_redirect() {
     let (hooked, mut upstream) = to_target(Reply::Status(200)).await;
     for _ in 0..2 {
-        assert_eq!(get(&hooked, COMPLETED).await.status, 200);
+        assert_eq!(get(&hooked, &completed()).await.status, 200);
         upstream.next().await;
     }
     assert_eq!(hooked.metric("hookgate_keys_remembered").await, 0.0);
@@ -145,7 +107,7 @@ async fn a_target_without_an_answer_is_502_or_504() {
     {
         let (hooked, _upstream) = to_target(reply.clone()).await;
         let started = Instant::now();
-        let answer = get(&hooked, COMPLETED).await;
+        let answer = get(&hooked, &completed()).await;
         assert_eq!(answer.status, status, "{reply:?}");
         assert!(started.elapsed() < Duration::from_secs(5), "{reply:?}: {:?}", started.elapsed());
         let counted =
@@ -159,7 +121,7 @@ async fn a_target_without_an_answer_is_502_or_504() {
 async fn an_answer_without_end_is_ended() {
     let (hooked, _upstream) = to_target(Reply::Endless).await;
     let started = Instant::now();
-    let answer = get(&hooked, COMPLETED).await;
+    let answer = get(&hooked, &completed()).await;
     assert!(matches!(answer.status, 502 | 504), "{}", answer.status);
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
 }
@@ -167,33 +129,9 @@ async fn an_answer_without_end_is_ended() {
 #[tokio::test]
 async fn what_kapso_does_not_send_is_a_plain_400_that_tells_nothing() {
     let (hooked, mut upstream) = to_target(Reply::Status(200)).await;
-    let long = format!("/connected?setup_link_id=a&status=completed&x={}", "a".repeat(4096));
-    let long_id = format!("/connected?setup_link_id={}&status=completed", "a".repeat(65));
-    let odd = [
-        "/connected",
-        "/connected?",
-        "/connected?status=completed",
-        "/connected?setup_link_id=&status=completed",
-        "/connected?setup_link_id=a",
-        "/connected?setup_link_id=a&status=Completed",
-        "/connected?setup_link_id=a&setup_link_id=a&status=completed",
-        "/connected?setup_link_id=a&status=completed&status=",
-        "/connected?setup_link_id=a%&status=completed",
-        "/connected?setup_link_id=a&status=completed&%ff=1",
-        "/connected?setup_link_id=a&status=completed&x=%00",
-        "/connected?setup_link_id=%3Cscript%3E&status=completed",
-        "/connected?setup_link_id=../x&status=completed",
-        "/connected?setup_link_id=a&status=completed&display_phone_number=12",
-        "/connected?setup_link_id=a&status=completed&display_phone_number=%2B1555x234567",
-        "/connected?setup_link_id=a&error_code=link_expired",
-        "/not-connected?setup_link_id=a&status=completed",
-        "/not-connected?setup_link_id=a",
-        &long,
-        &long_id,
-    ];
     let mut answers = Vec::new();
-    for path in odd {
-        let mut answer = get(&hooked, path).await;
+    for path in browser::odd() {
+        let mut answer = get(&hooked, &path).await;
         answer.headers.remove("date");
         answers.push((answer.status, answer.headers, answer.body));
     }
@@ -209,7 +147,7 @@ async fn what_kapso_does_not_send_is_a_plain_400_that_tells_nothing() {
 async fn another_method_is_405() {
     let (hooked, mut upstream) = to_target(Reply::Status(200)).await;
     for method in [Method::POST, Method::PUT, Method::OPTIONS] {
-        let answer = send(&hooked, method, COMPLETED, &[]).await;
+        let answer = send(&hooked, method, &completed(), &[]).await;
         assert_eq!((answer.status, &answer.headers["allow"]), (405, &"GET, HEAD".parse().unwrap()));
     }
     assert!(upstream.rest().is_empty());
@@ -224,10 +162,10 @@ async fn browsers_take_places_like_deliveries_do() {
     let hooked = Arc::new(Hooked::start(config).await);
     let first = tokio::spawn({
         let hooked = hooked.clone();
-        async move { get(&hooked, COMPLETED).await.status }
+        async move { get(&hooked, &completed()).await.status }
     });
     upstream.next().await;
-    assert_eq!(get(&hooked, COMPLETED).await.status, 503);
+    assert_eq!(get(&hooked, &completed()).await.status, 503);
     permits.add_permits(1);
     assert_eq!(first.await.unwrap(), 200);
 }

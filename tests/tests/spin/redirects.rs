@@ -1,24 +1,18 @@
 //! Browsers that come back from setup links.
 
+use hookgate_tests::browser::{self, BROUGHT, COMPLETED, completed, failed};
 use hookgate_tests::client::Answer;
 use hookgate_tests::spin::Runtime;
 use hookgate_tests::upstream::{Reply, Upstream};
-use http::{Method, Request};
-use http_body_util::Full;
+use http::Method;
 use serde_json::{Value, json};
 
 use crate::{Served, app};
 
-const QUERY: &str = "setup_link_id=7f8a9b1c-2d3e&status=completed&phone_number_id=123456789012345\
-                     &display_phone_number=%2B15551234567&empresa_id=7";
-
 fn policy(onward: (&str, &str), upstream: &Upstream) -> Value {
-    let (name, value) = onward;
     json!({
         "sources": [{"name": "whatsapp", "path": "/hook", "secrets": ["SECRET"]}],
-        "setup_links": [
-            {"name": "onboarding", "success_path": "/connected", "failure_path": "/not-connected", name: value},
-        ],
+        "setup_links": browser::setup_links(onward),
         "targets": {"backoffice": {"url": format!("{}?own=1", upstream.url()), "timeout_ms": 700, "sign_with": "TARGET_SECRET"}},
     })
 }
@@ -28,11 +22,7 @@ async fn served(runtime: &Runtime, onward: (&str, &str), upstream: &Upstream) ->
 }
 
 async fn send(served: &Served, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
-    let mut request = Request::builder().method(method).uri(served.running.url(path));
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    served.client.send(request.body(Full::default()).expect("a request")).await
+    browser::ask(method, &served.running.url(path), headers).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -40,15 +30,7 @@ async fn a_page_gets_what_kapso_said_and_nothing_else() {
     for runtime in Runtime::all() {
         let upstream = Upstream::answering(Reply::Status(200)).await;
         let served = served(&runtime, ("page", "https://app.test/welcome"), &upstream).await;
-        let answer = send(&served, Method::GET, &format!("/connected?{QUERY}"), &[]).await;
-        assert_eq!(answer.status, 303);
-        assert_eq!(
-            answer.headers["location"],
-            "https://app.test/welcome?setup_link_id=7f8a9b1c-2d3e&status=completed&phone_number_id=123456789012345\
-             &display_phone_number=%2B15551234567"
-        );
-        assert_eq!(answer.headers["cache-control"], "no-store");
-        assert_eq!(answer.headers["referrer-policy"], "no-referrer");
+        browser::sent_on(&send(&served, Method::GET, &completed(), &[]).await, "https://app.test/welcome?");
         let log = served.running.log();
         assert!(log.contains("303 setup_link=onboarding unsigned redirect=completed"), "{log}");
         assert!(!log.contains("1555"), "{log}");
@@ -62,29 +44,19 @@ async fn a_target_gets_the_request_and_the_browser_its_answer() {
             Reply::Page(201, vec![("content-type", "text/html"), ("set-cookie", "a=1"), ("cache-control", "private")]);
         let mut upstream = Upstream::answering(page).await;
         let served = served(&runtime, ("to", "backoffice"), &upstream).await;
-        let brought = [("cookie", "session=1"), ("x-hookgate-signed", "true"), ("x-webhook-signature", "ab")];
-        let answer = send(&served, Method::GET, &format!("/connected?{QUERY}"), &brought).await;
+        let answer = send(&served, Method::GET, &completed(), &BROUGHT).await;
         assert_eq!((answer.status, answer.text()), (201, "thanks"));
         assert_eq!(answer.headers["content-type"], "text/html");
         assert_eq!(answer.headers["set-cookie"], "a=1");
         assert_eq!(answer.headers["cache-control"], "private", "the target has its own");
         assert_eq!(answer.headers["referrer-policy"], "no-referrer");
         let seen = upstream.next().await;
-        assert_eq!((&seen.method, seen.path.as_str()), (&Method::GET, format!("/hook?own=1&{QUERY}").as_str()));
-        assert_eq!(seen.body, "");
-        for (name, value) in [
-            ("cookie", "session=1"),
-            ("x-hookgate-setup-link", "onboarding"),
-            ("x-hookgate-signed", "false"),
-            ("x-hookgate-phone-number-id", "123456789012345"),
-        ] {
-            assert_eq!(seen.header(name), Some(value), "{name}");
-        }
-        assert_eq!(seen.header("x-webhook-signature"), None);
+        assert_eq!(seen.path, format!("/hook?own=1&{COMPLETED}"));
+        browser::told(&seen);
         upstream.now(Reply::Redirect("/done".into()));
-        let answer = send(&served, Method::GET, "/not-connected?setup_link_id=a&error_code=already_used", &[]).await;
+        let answer = send(&served, Method::GET, &failed(), &[]).await;
         assert_eq!((answer.status, &answer.headers["location"]), (302, &"/done".parse().unwrap()));
-        assert_eq!(upstream.next().await.header("x-hookgate-error-code"), Some("already_used"));
+        assert_eq!(upstream.next().await.header("x-hookgate-error-code"), Some("link_expired"));
     }
 }
 
@@ -93,7 +65,7 @@ async fn head_is_asked_with_head() {
     for runtime in Runtime::all() {
         let mut upstream = Upstream::answering(Reply::Status(200)).await;
         let served = served(&runtime, ("to", "backoffice"), &upstream).await;
-        assert_eq!(send(&served, Method::HEAD, &format!("/connected?{QUERY}"), &[]).await.status, 200);
+        assert_eq!(send(&served, Method::HEAD, &completed(), &[]).await.status, 200);
         assert_eq!(upstream.next().await.method, Method::HEAD);
     }
 }
@@ -104,7 +76,7 @@ async fn a_target_without_an_answer_is_502_or_504() {
         for (reply, status) in [(Reply::Hang, 504), (Reply::Close, 502)] {
             let upstream = Upstream::answering(reply.clone()).await;
             let served = served(&runtime, ("to", "backoffice"), &upstream).await;
-            let answer = send(&served, Method::GET, &format!("/connected?{QUERY}"), &[]).await;
+            let answer = send(&served, Method::GET, &completed(), &[]).await;
             assert_eq!(answer.status, status, "{reply:?}");
         }
     }
@@ -116,7 +88,7 @@ async fn an_answer_without_end_is_ended() {
     for runtime in Runtime::all() {
         let upstream = Upstream::answering(Reply::Endless).await;
         let served = served(&runtime, ("to", "backoffice"), &upstream).await;
-        let answer = send(&served, Method::GET, &format!("/connected?{QUERY}"), &[]).await;
+        let answer = send(&served, Method::GET, &completed(), &[]).await;
         assert!(matches!(answer.status, 502 | 504), "{}", answer.status);
     }
 }
@@ -126,11 +98,11 @@ async fn what_kapso_does_not_send_is_a_plain_400_and_another_method_405() {
     for runtime in Runtime::all() {
         let mut upstream = Upstream::answering(Reply::Status(200)).await;
         let served = served(&runtime, ("to", "backoffice"), &upstream).await;
-        for path in ["/connected", "/connected?status=completed", "/not-connected?setup_link_id=a%0a&error_code=x"] {
-            let answer = send(&served, Method::GET, path, &[]).await;
+        for path in browser::odd() {
+            let answer = send(&served, Method::GET, &path, &[]).await;
             assert_eq!((answer.status, answer.text()), (400, "bad request\n"), "{path}");
         }
-        let answer = send(&served, Method::POST, &format!("/connected?{QUERY}"), &[]).await;
+        let answer = send(&served, Method::POST, &completed(), &[]).await;
         assert_eq!((answer.status, &answer.headers["allow"]), (405, &"GET, HEAD".parse().unwrap()));
         assert!(upstream.rest().is_empty());
         assert!(
