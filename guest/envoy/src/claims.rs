@@ -8,6 +8,8 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+
+use bytemuck::{Pod, Zeroable};
 use sha2::{Digest, Sha256};
 
 use crate::host::{self, Result};
@@ -24,8 +26,11 @@ const TRIES: usize = 64;
 /// How long an event may be on its way, in seconds. Longer than any answer takes; a claim of a worker that died is free then.
 const LEASE_S: u32 = 15;
 
-/// The first bytes of a SHA-256: enough that no two keys share them.
-type Print = [u8; 16];
+/// The first bytes of a SHA-256: enough that no two keys share them. Numbers, because to compare bytes WebAssembly calls a
+/// function that goes through them one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+struct Print(u64, u64);
 
 /// A value that all workers share.
 pub(crate) trait Shared {
@@ -127,7 +132,7 @@ impl<S: Shared> Table<S> {
         for _ in 0..TRIES {
             let (bytes, cas) = self.shared.get(&key)?.unwrap_or((Vec::new(), NEVER));
             let mut bucket = Bucket::read(&bytes, now);
-            if !change(&mut bucket) || self.shared.set(&key, &bucket.bytes(), cas)? {
+            if !change(&mut bucket) || self.shared.set(&key, bucket.bytes(), cas)? {
                 return Ok(true);
             }
         }
@@ -136,31 +141,21 @@ impl<S: Shared> Table<S> {
 
     /// The name carries the version of the entries' form: a filter of another version in the same process has its own.
     fn key(&self, print: &Print) -> String {
-        let [a, b, c, d, ..] = *print;
-        format!("hookgate.1.{}", u32::from_le_bytes([a, b, c, d]) % self.buckets)
+        format!("hookgate.1.{}", print.0 as u32 % self.buckets)
     }
 }
 
 /// The owner of what was delivered.
 const DELIVERED: u32 = 0;
 
-#[derive(Clone, Copy)]
+/// As it stands in a bucket.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
 struct Entry {
     print: Print,
     /// In Unix seconds.
     expires: u32,
     owner: u32,
-}
-
-impl Entry {
-    const SIZE: usize = size_of::<Print>() + 2 * size_of::<u32>();
-
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let (print, rest) = bytes.split_first_chunk()?;
-        let (expires, rest) = rest.split_first_chunk()?;
-        let owner = rest.first_chunk()?;
-        Some(Self { print: *print, expires: u32::from_le_bytes(*expires), owner: u32::from_le_bytes(*owner) })
-    }
 }
 
 /// The entries of a bucket that have not expired.
@@ -169,21 +164,13 @@ struct Bucket(Vec<Entry>);
 impl Bucket {
     fn read(bytes: &[u8], now: u32) -> Self {
         let mut entries = Vec::with_capacity(WAYS);
-        for bytes in bytes.chunks_exact(Entry::SIZE).take(WAYS) {
-            let entry = Entry::read(bytes).filter(|entry| entry.expires > now);
-            entries.extend(entry);
-        }
+        let whole = bytes.chunks_exact(size_of::<Entry>()).take(WAYS).map(bytemuck::pod_read_unaligned);
+        entries.extend(whole.filter(|entry: &Entry| entry.expires > now));
         Self(entries)
     }
 
-    fn bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(WAYS * Entry::SIZE);
-        for entry in &self.0 {
-            bytes.extend_from_slice(&entry.print);
-            bytes.extend_from_slice(&entry.expires.to_le_bytes());
-            bytes.extend_from_slice(&entry.owner.to_le_bytes());
-        }
-        bytes
+    fn bytes(&self) -> &[u8] {
+        bytemuck::cast_slice(&self.0)
     }
 
     fn find(&self, print: &Print) -> Option<Entry> {
@@ -213,11 +200,8 @@ fn print(target: &str, item: &str) -> Print {
     hash.update(target.len().to_le_bytes());
     hash.update(target);
     hash.update(item);
-    let mut print = Print::default();
-    for (to, from) in print.iter_mut().zip(hash.finalize()) {
-        *to = from;
-    }
-    print
+    let [first, second, ..]: [u64; 4] = bytemuck::cast(<[u8; 32]>::from(hash.finalize()));
+    Print(first, second)
 }
 
 #[cfg(test)]
@@ -312,7 +296,7 @@ mod tests {
         }
         let values = memory.values.lock().unwrap();
         assert_eq!(values.0.len(), 1);
-        assert!(values.0.values().all(|(value, _)| value.len() <= WAYS * Entry::SIZE));
+        assert!(values.0.values().all(|(value, _)| value.len() <= WAYS * size_of::<Entry>()));
         drop(values);
         assert_eq!(table.claim("bot", "9999", 99, 1).unwrap(), Claimed::Duplicate);
         free(table.claim("bot", "0", 99, 1).unwrap());
