@@ -63,10 +63,8 @@ pub(crate) fn run(shell: &Shell, house: &House, arguments: &Arguments) -> anyhow
     let parts = if arguments.parts.is_empty() { &USUAL[..] } else { &arguments.parts };
     let has = |part| parts.contains(&part);
     let bench = bench(shell, house, &["--no-default-features", "--features", "full"], PACKAGE)?;
-    let mut filter = PathBuf::new();
-    let mut spin = PathBuf::new();
     if has(Part::Envoy) {
-        filter = guests::hmac_filter(shell, house)?;
+        guests::hmac_filter(shell, house)?;
         servers::install_one(shell, house, "envoy")?;
     }
     if has(Part::Servers) || has(Part::Endurance) {
@@ -74,22 +72,18 @@ pub(crate) fn run(shell: &Shell, house: &House, arguments: &Arguments) -> anyhow
     }
     if has(Part::Servers) {
         servers::install_one(shell, house, "node-express")?;
-        spin = self::bench(shell, house, &["--features", "spin"], "hookgate-bench-spin")?;
+        servers::install_one(shell, house, "nginx")?;
+        self::bench(shell, house, &["--features", "spin"], "hookgate-bench-spin")?;
     }
-    let hookgate = program::path(house);
     let names = parts.iter().filter_map(ValueEnum::to_possible_value);
     let names: Vec<_> = names.map(|name| name.get_name().to_owned()).collect();
     let quick = arguments.quick.then_some("--quick");
     let rounds = arguments.rounds.map(|rounds| format!("--rounds={rounds}"));
     let seconds = arguments.seconds.map(|seconds| format!("--seconds={seconds}"));
     let out = house.target().join("bench");
-    cmd!(
-        shell,
-        "{bench} measure --portable {portable} --hmac-filter {filter} --hookgate {hookgate} --spin {spin} --out {out}
-         {quick...} {rounds...} {seconds...} {names...}"
-    )
-    .quiet()
-    .run()?;
+    cmd!(shell, "{bench} measure --portable {portable} --out {out} {quick...} {rounds...} {seconds...} {names...}")
+        .quiet()
+        .run()?;
     Ok(())
 }
 

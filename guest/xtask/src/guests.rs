@@ -65,11 +65,11 @@ const GUESTS: &[Guest] = &[
 /// Builds every guest.
 pub(crate) fn build(shell: &Shell, house: &House) -> anyhow::Result<()> {
     let toolchain = Toolchain::find(shell)?;
-    GUESTS.iter().try_for_each(|guest| guest.build(shell, house, &toolchain, OURS).map(drop))
+    GUESTS.iter().try_for_each(|guest| guest.build(shell, house, &toolchain, OURS))
 }
 
-/// Builds the Envoy filter that the bench compares with, and says where it is.
-pub(crate) fn hmac_filter(shell: &Shell, house: &House) -> anyhow::Result<PathBuf> {
+/// Builds the Envoy filter that the bench compares with.
+pub(crate) fn hmac_filter(shell: &Shell, house: &House) -> anyhow::Result<()> {
     let guest = Guest {
         package: "hookgate-bench-hmac-filter",
         file: "bench-hmac-filter.wasm",
@@ -82,7 +82,7 @@ pub(crate) fn hmac_filter(shell: &Shell, house: &House) -> anyhow::Result<PathBu
 
 impl Guest {
     /// `manifest` is that of its workspace.
-    fn build(&self, shell: &Shell, house: &House, toolchain: &Toolchain, manifest: &str) -> anyhow::Result<PathBuf> {
+    fn build(&self, shell: &Shell, house: &House, toolchain: &Toolchain, manifest: &str) -> anyhow::Result<()> {
         // One guest at a time: together, each would get the features that any of them asks its dependencies for.
         toolchain
             .cargo(shell)
@@ -100,7 +100,7 @@ impl Guest {
             .with_context(|| format!("cannot make {} of {}", self.file, module.display()))?;
         let path = house.leave(self.file, &bytes, false)?;
         eprintln!("{} ({} KB)", path.strip_prefix(&house.root).unwrap_or(&path).display(), bytes.len().div_ceil(1024));
-        Ok(path)
+        Ok(())
     }
 
     fn encode(&self, house: &House, module: &Path) -> anyhow::Result<Vec<u8>> {

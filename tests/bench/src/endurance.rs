@@ -15,7 +15,7 @@ use crate::effort::Effort;
 use crate::goal::Goal;
 use crate::load::{memory, on_this_thread};
 use crate::report::{Findings, Table, amount};
-use crate::servers::{self, Parts, Sustained};
+use crate::servers::{self, Sustained};
 
 /// As many as the store is told to remember.
 const CAP: u32 = 1_000_000;
@@ -25,13 +25,13 @@ const RACERS: u64 = 4;
 const RACED: u64 = 200_000;
 
 /// Measures.
-pub(crate) fn run(effort: &Effort, parts: &Parts<'_>) -> anyhow::Result<Findings> {
+pub(crate) fn run(effort: &Effort) -> anyhow::Result<Findings> {
     let keys = keys(effort.keys)?;
     let winners = race()?;
     let scratch = tempfile::tempdir()?;
     let sustained = on_this_thread(async {
         let target = crate::peers::upstream()?;
-        let server = servers::forwarding(parts, target, scratch.path())?;
+        let server = servers::forwarding(target, scratch.path())?;
         servers::sustain(effort, &server).await
     })?;
     Ok(findings(&keys, winners, &sustained))

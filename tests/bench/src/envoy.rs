@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::Context;
+use hookgate_tests::artifact;
 use hookgate_tests::envoy::{Envoy, Settings, cluster};
 use serde_json::{Map, Value, json};
 
@@ -107,14 +108,15 @@ impl Case {
     }
 }
 
-/// Measures. `hmac` is the filter that verifies and does nothing else.
-pub(crate) fn run(effort: &Effort, hmac: &Path) -> anyhow::Result<Findings> {
+/// Measures.
+pub(crate) fn run(effort: &Effort) -> anyhow::Result<Findings> {
     let scratch = tempfile::tempdir()?;
     let noop = scratch.path().join("noop.wasm");
     std::fs::write(&noop, wat::parse_str(include_str!("../peers/noop.wat"))?)?;
     let upstream = upstream()?;
     let authz = Peer::receiver(Duty::Check, None)?;
-    let parts = Parts { noop: &noop, hmac, upstream, authz: authz.address };
+    let hmac = artifact("bench-hmac-filter.wasm");
+    let parts = Parts { noop: &noop, hmac: &hmac, upstream, authz: authz.address };
     let mut found = Vec::new();
     let mut sizes = Vec::new();
     on_this_thread(async {

@@ -27,6 +27,8 @@ mod machine;
 #[cfg(feature = "full")]
 mod measure;
 #[cfg(feature = "full")]
+mod nginx;
+#[cfg(feature = "full")]
 mod peers;
 #[cfg(feature = "full")]
 mod process;

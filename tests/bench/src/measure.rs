@@ -6,7 +6,6 @@ use clap::ValueEnum;
 
 use crate::effort::Effort;
 use crate::report::Report;
-use crate::servers::Parts;
 use crate::{endurance, envoy, process, servers, sizes};
 
 /// What to measure, and with what.
@@ -27,15 +26,6 @@ pub(crate) struct Arguments {
     /// This program without its features, built with the portable SHA-256.
     #[arg(long, value_name = "FILE")]
     portable: PathBuf,
-    /// The Envoy filter that verifies and does nothing else.
-    #[arg(long, value_name = "FILE")]
-    hmac_filter: PathBuf,
-    /// The released program `hookgate`.
-    #[arg(long, value_name = "FILE")]
-    hookgate: PathBuf,
-    /// The program that hosts the Spin build.
-    #[arg(long, value_name = "FILE")]
-    spin: PathBuf,
     /// Where the results go.
     #[arg(long, value_name = "FOLDER")]
     out: PathBuf,
@@ -64,15 +54,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let Arguments { quick, rounds, seconds, .. } = *arguments;
     let effort = Effort::new(quick, rounds, seconds);
     let enduring = Effort::new(quick, rounds, seconds.or((!quick).then_some(HOUR)));
-    let servers = Parts { hookgate: &arguments.hookgate, spin: &arguments.spin };
     let mut report = Report::new();
     for part in &arguments.parts {
         report.add(match part {
             Part::Process => process::run(&effort, &arguments.portable)?,
             Part::Sizes => sizes::run(&effort)?,
-            Part::Envoy => envoy::run(&effort, &arguments.hmac_filter)?,
-            Part::Servers => servers::run(&effort, &servers)?,
-            Part::Endurance => endurance::run(&enduring, &servers)?,
+            Part::Envoy => envoy::run(&effort)?,
+            Part::Servers => servers::run(&effort)?,
+            Part::Endurance => endurance::run(&enduring)?,
         });
     }
     report.finish(&arguments.out)

@@ -1,11 +1,13 @@
 //! Servers to compare with, each a process of its own so that its CPU time is its own.
 
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, State};
@@ -112,7 +114,7 @@ pub(crate) fn upstream() -> anyhow::Result<SocketAddr> {
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    std::thread::Builder::new().name("upstream".to_owned()).spawn(move || {
+    thread::Builder::new().name("upstream".to_owned()).spawn(move || {
         runtime.block_on(async {
             let app =
                 Router::new().fallback(any(|_: Bytes| async { Body::empty() })).layer(DefaultBodyLimit::max(LIMIT));
@@ -144,6 +146,17 @@ impl Peer {
         }
         let _ = process.kill();
         bail!("{command:?} ended; what it wrote says why")
+    }
+
+    /// Starts a program that listens there without saying so.
+    pub(crate) fn start_at(command: &mut Command, address: SocketAddr) -> anyhow::Result<Self> {
+        let process = command.stdin(Stdio::null()).spawn().with_context(|| format!("cannot start {command:?}"))?;
+        let mut peer = Peer { process, address };
+        while TcpStream::connect(address).is_err() {
+            ensure!(peer.process.try_wait()?.is_none(), "{command:?} ended; what it wrote says why");
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(peer)
     }
 
     /// A receiver written by hand.

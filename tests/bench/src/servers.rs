@@ -14,6 +14,7 @@ use crate::delivery::{PATH, SECRET, Size};
 use crate::effort::Effort;
 use crate::goal::Goal;
 use crate::load::{Heard, Sender, memory, on_this_thread};
+use crate::nginx::{self, Script};
 use crate::peers::{Duty, Peer, upstream};
 use crate::report::{Findings, Measure, Table, amount, with_spread};
 use crate::series::Series;
@@ -23,11 +24,20 @@ use crate::side_by_side::{self, Contender, Fared};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Server {
     /// `hookgate serve`, answering or sending on.
-    Hookgate { how: How, forward: bool },
+    Hookgate {
+        how: How,
+        forward: bool,
+    },
     /// Written by hand on axum.
-    Native { forward: bool },
+    Native {
+        forward: bool,
+    },
     /// As the vendor's documentation has it, on Node.
     Express,
+    Nginx {
+        script: Script,
+        forward: bool,
+    },
     /// The Spin build on wasmtime.
     Spin,
 }
@@ -50,15 +60,19 @@ const FORWARDING: Server = Server::Hookgate { how: How::Default, forward: true }
 const NATIVE: Server = Server::Native { forward: false };
 const NATIVE_FORWARDING: Server = Server::Native { forward: true };
 
-const SERVERS: [Server; 9] = [
+const SERVERS: [Server; 13] = [
     NATIVE,
     DEFAULT,
     PLUGIN_SHA256,
     FRESH,
     Server::Express,
+    Server::Nginx { script: Script::Js, forward: false },
+    Server::Nginx { script: Script::Lua, forward: false },
     NATIVE_FORWARDING,
     FORWARDING,
     Server::Hookgate { how: How::Fresh, forward: true },
+    Server::Nginx { script: Script::Js, forward: true },
+    Server::Nginx { script: Script::Lua, forward: true },
     Server::Spin,
 ];
 
@@ -75,9 +89,39 @@ impl Server {
             Self::Hookgate { how, forward } => (how.name(), forward),
             Self::Native { forward } => ("axum by hand", forward),
             Self::Express => ("Node with Express", false),
+            Self::Nginx { script, forward } => (script.name(), forward),
             Self::Spin => ("the Spin build on wasmtime", true),
         };
         format!("{what}, {}", if forward { "sending on" } else { "answering" })
+    }
+
+    fn start(self, target: SocketAddr, scratch: &Path) -> anyhow::Result<Peer> {
+        match self {
+            Self::Hookgate { how, forward } => {
+                let file = policy(scratch, forward.then_some(target))?;
+                let mut command = Command::new(beside("hookgate")?);
+                command.args(["serve", "--listen", "127.0.0.1:0", "--admin", "off", "--log", "warn"]);
+                command.args(how.arguments()).arg("--policy").arg(file);
+                Peer::start(command.env("SECRET", SECRET))
+            }
+            Self::Native { forward: false } => Peer::receiver(Duty::Answer, None),
+            Self::Native { forward: true } => Peer::receiver(Duty::Forward, Some(target)),
+            Self::Express => {
+                let script = scratch.join("express.js");
+                fs::write(&script, include_str!("../peers/express.js"))?;
+                let mut command = Command::new(server("node-express"));
+                Peer::start(command.arg(script).env("NODE_ENV", "production").env("WEBHOOK_SECRET", SECRET))
+            }
+            Self::Nginx { script, forward } => nginx::start(script, forward.then_some(target), scratch),
+            Self::Spin => {
+                let policy = fs::read_to_string(policy(scratch, Some(target))?)?;
+                Peer::start(Command::new(beside("hookgate-bench-spin")?).args([
+                    &policy,
+                    SECRET,
+                    &format!("http://{target}"),
+                ]))
+            }
+        }
     }
 }
 
@@ -99,43 +143,14 @@ impl How {
     }
 }
 
-/// What servers are started from.
-pub(crate) struct Parts<'a> {
-    /// The released program.
-    pub(crate) hookgate: &'a Path,
-    /// The program that hosts the Spin build.
-    pub(crate) spin: &'a Path,
-}
-
-impl Parts<'_> {
-    fn start(&self, which: Server, target: SocketAddr, scratch: &Path) -> anyhow::Result<Peer> {
-        match which {
-            Server::Hookgate { how, forward } => {
-                let file = policy(scratch, forward.then_some(target))?;
-                let mut command = Command::new(self.hookgate);
-                command.args(["serve", "--listen", "127.0.0.1:0", "--admin", "off", "--log", "warn"]);
-                command.args(how.arguments()).arg("--policy").arg(file);
-                Peer::start(command.env("SECRET", SECRET))
-            }
-            Server::Native { forward: false } => Peer::receiver(Duty::Answer, None),
-            Server::Native { forward: true } => Peer::receiver(Duty::Forward, Some(target)),
-            Server::Express => {
-                let script = scratch.join("express.js");
-                fs::write(&script, include_str!("../peers/express.js"))?;
-                let mut command = Command::new(server("node-express"));
-                Peer::start(command.arg(script).env("NODE_ENV", "production").env("WEBHOOK_SECRET", SECRET))
-            }
-            Server::Spin => {
-                let policy = fs::read_to_string(policy(scratch, Some(target))?)?;
-                Peer::start(Command::new(self.spin).args([&policy, SECRET, &format!("http://{target}")]))
-            }
-        }
-    }
+/// A program that was built with this one.
+fn beside(program: &str) -> anyhow::Result<PathBuf> {
+    Ok(std::env::current_exe()?.with_file_name(program))
 }
 
 /// A server that sends on to this target.
-pub(crate) fn forwarding(parts: &Parts<'_>, target: SocketAddr, scratch: &Path) -> anyhow::Result<Peer> {
-    parts.start(FORWARDING, target, scratch)
+pub(crate) fn forwarding(target: SocketAddr, scratch: &Path) -> anyhow::Result<Peer> {
+    FORWARDING.start(target, scratch)
 }
 
 /// A policy that drops what is genuine, or sends it on.
@@ -161,14 +176,14 @@ fn policy(folder: &Path, target: Option<SocketAddr>) -> anyhow::Result<PathBuf> 
 }
 
 /// Measures.
-pub(crate) fn run(effort: &Effort, parts: &Parts<'_>) -> anyhow::Result<Findings> {
+pub(crate) fn run(effort: &Effort) -> anyhow::Result<Findings> {
     let scratch = tempfile::tempdir()?;
     let target = upstream()?;
     let mut found = Vec::new();
     let mut sizes = Vec::new();
     let mut sustained = None;
     on_this_thread(async {
-        let started = SERVERS.iter().map(|which| parts.start(*which, target, scratch.path()));
+        let started = SERVERS.iter().map(|which| which.start(target, scratch.path()));
         let peers = started.collect::<anyhow::Result<Vec<_>>>()?;
         for size in SIZES {
             eprintln!("Servers: {size}, {} rounds.", effort.load_rounds);
