@@ -11,6 +11,7 @@ use crate::decide::{Request, Route};
 use crate::event::{Delivery, Event, Kind, Span};
 use crate::gate::{Gate, Source, Target};
 use crate::http::{Head, HeaderOut};
+use crate::index::Index;
 use crate::json::same;
 use crate::normalize;
 use crate::policy::BodyForm;
@@ -30,9 +31,9 @@ const NOT_VISIBLE: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 pub struct Dispatch<'g> {
     /// The target's name.
     pub target: &'g str,
-    /// Indices into the delivery's events.
+    /// Indices into the delivery's events. Of those with the same item key only the first is here.
     pub events: Vec<usize>,
-    /// The requests to make, in this order.
+    /// The requests to make, in this order. Together they carry each of those events once, in the same order.
     pub messages: Vec<Message>,
 }
 
@@ -86,7 +87,8 @@ impl Gate {
         let (Some(source), Some(target)) = (source, target) else { return Vec::new() };
         let routes: Vec<_> = delivery.events.iter().map(|event| self.route(event, Some(&source.name))).collect();
         let events: Vec<_> = events.iter().copied().filter(|index| *index < delivery.events.len()).collect();
-        Envelope { gate: self, source, request, delivery, readable: true }.messages(target, &events, &routes)
+        let whole = events.len() == delivery.events.len();
+        Envelope { gate: self, source, request, delivery, readable: true }.messages(target, &events, whole, &routes)
     }
 }
 
@@ -118,21 +120,32 @@ impl<'a> Envelope<'_, 'a> {
             routes.push(Route { rule: matched.rule, targets });
         }
         let dispatches = self.gate.targets.iter().zip(shares).filter(|(_, events)| !events.is_empty());
-        let dispatches = dispatches.map(|(target, events)| {
-            let messages = self.messages(target, &events, &routes);
+        let dispatches = dispatches.map(|(target, share)| {
+            let whole = share.len() == self.delivery.events.len();
+            let events = self.distinct(share);
+            let messages = self.messages(target, &events, whole, &routes);
             Dispatch { target: &target.name, events, messages }
         });
         let dispatches = dispatches.collect();
         (routes, dispatches)
     }
 
-    /// The messages that bring `events` to `target`.
-    fn messages(&self, target: &Target, events: &[usize], routes: &[Route<'_>]) -> Vec<Message> {
+    /// What stands in a delivery twice is one event, the first.
+    fn distinct(&self, mut share: Vec<usize>) -> Vec<usize> {
+        if share.len() > 1 {
+            let mut seen = Index::with_capacity_and_hasher(share.len(), Default::default());
+            let events = &self.delivery.events;
+            share.retain(|&index| events.get(index).is_some_and(|event| seen.insert(&event.item_key, index).is_none()));
+        }
+        share
+    }
+
+    /// The messages that bring `events` to `target`. `whole` says that with what repeats them they are all of the delivery.
+    fn messages(&self, target: &Target, events: &[usize], whole: bool, routes: &[Route<'_>]) -> Vec<Message> {
         if events.is_empty() {
             return Vec::new();
         }
         let body = self.request.body;
-        let whole = events.len() == self.delivery.events.len();
         match target.body {
             BodyForm::Normalized if self.readable => {
                 let body = BodyOut::Rewritten(normalize::body(&self.source.name, self.delivery, events, body));

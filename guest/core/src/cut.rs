@@ -2,6 +2,7 @@
 
 use alloc::collections::BinaryHeap;
 use alloc::string::ToString;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::event::Span;
@@ -11,10 +12,16 @@ use crate::parse::{Layout, Member};
 /// `batch_info.size` is corrected.
 pub(crate) fn keep(body: &[u8], layout: &Layout, keep: &[usize]) -> Vec<u8> {
     let size = keep.len().to_string();
-    let kept = |member: &Member| keep.iter().any(|event| member.events.contains(event));
+    let mut is_kept = vec![false; keep.iter().max().map_or(0, |last| last.saturating_add(1))];
+    for event in keep {
+        if let Some(is_kept) = is_kept.get_mut(*event) {
+            *is_kept = true;
+        }
+    }
+    let kept = |member: &Member| member.events.clone().any(|event| is_kept.get(event) == Some(&true));
     let mut edits: BinaryHeap<(usize, usize, &[u8])> = BinaryHeap::new();
     for array in &layout.arrays {
-        edits.extend(removals(array, kept).map(|span| (span.start, span.end, &[][..])));
+        edits.extend(removals(array, &kept).map(|span| (span.start, span.end, &[][..])));
     }
     edits.extend(layout.batch_size.map(|span| (span.start, span.end, size.as_bytes())));
 

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use rustc_hash::FxBuildHasher;
 
-/// What is put in comes from the policy alone, so that nobody can choose names to make the hashing slow.
+/// What is put in comes from the policy or from signed bodies, so that no stranger can choose names to make the hashing slow.
 type HashMap<K, V> = hashbrown::HashMap<K, V, FxBuildHasher>;
 
 /// A number for each of some names that stand elsewhere.

@@ -63,20 +63,11 @@ pub(crate) fn plan(policy: &Policy, request: &Request<'_>, deliver: Deliver<'_>,
         let Some(target) = policy.endpoint(dispatch.target) else { continue };
         let mut claims = Vec::new();
         let mut free = Vec::new();
-        let mut seen = Vec::new();
         for &event in &dispatch.events {
             let item = deliver.delivery.events.get(event).map_or("", |event| event.item_key.as_str());
-            // What stands twice in one delivery goes once.
-            let claimed = match seen.binary_search(&item) {
-                Ok(_) => Err(Outcome::Duplicate),
-                Err(place) => {
-                    seen.insert(place, item);
-                    claim(policy, dispatch.target, item, now, owner)
-                }
-            };
-            match claimed {
+            match claim(policy, dispatch.target, item, now, owner) {
                 Ok(claim) => {
-                    claims.push((event, claim));
+                    claims.push(claim);
                     free.push(event);
                 }
                 Err(outcome) => {
@@ -90,10 +81,10 @@ pub(crate) fn plan(policy: &Policy, request: &Request<'_>, deliver: Deliver<'_>,
         } else {
             policy.gate.narrow(request, &deliver.delivery, dispatch.target, &free)
         };
+        let mut claims = claims.into_iter();
         let outgoing = |message: Message| {
-            let (own, others) = claims.drain(..).partition(|(event, _)| message.events.contains(event));
-            claims = others;
-            Outgoing { message, claims: Vec::into_iter(own).map(|(_, claim)| claim).collect() }
+            let claims = claims.by_ref().take(message.events.len()).collect();
+            Outgoing { message, claims }
         };
         let queue: VecDeque<_> = messages.into_iter().map(outgoing).collect();
         if !queue.is_empty() {

@@ -85,25 +85,17 @@ impl<S: Keys> Claims<S> {
         Claims { store, dedupe, clock, ours: BTreeMap::new() }
     }
 
-    /// Claims events; says what it found, in the same order. An event that is named twice is one event: both are found
-    /// alike. After an error, `finish` gives back what was claimed until then.
+    /// Claims events, each named once; says what it found, in the same order. After an error, `finish` gives back what was
+    /// claimed until then.
     pub(crate) fn begin(&mut self, ids: &[Id]) -> Result<Vec<Found>, StoreError> {
-        let mut found = BTreeMap::new();
-        let mut new = Vec::new();
-        for id in ids {
-            if !found.contains_key(id) {
-                let done = self.is_done(id)?;
-                found.insert(id, if done { Found::Duplicate } else { Found::InFlight });
-                if !done {
-                    new.push(id);
-                }
-            }
-        }
-        let places = self.reserve(&new)?;
-        for (id, place) in new.into_iter().zip(places) {
-            found.insert(id, self.take(id, place)?);
-        }
-        Ok(ids.iter().map(|id| found.get(id).copied().unwrap_or(Found::InFlight)).collect())
+        let done = ids.iter().map(|id| self.is_done(id)).collect::<Result<Vec<_>, _>>()?;
+        let new: Vec<&Id> = ids.iter().zip(&done).filter(|(_, done)| !**done).map(|(id, _)| id).collect();
+        let mut places = self.reserve(&new)?.into_iter();
+        let found = ids.iter().zip(done).map(|(id, done)| {
+            let place = if done { None } else { places.next() };
+            place.map_or(Ok(Found::Duplicate), |place| self.take(id, place))
+        });
+        found.collect()
     }
 
     /// Remembers these events as delivered and gives up the claims on all others.
@@ -117,9 +109,10 @@ impl<S: Keys> Claims<S> {
         // A place that others have overwritten meanwhile could not be found again to be cleared: over capacity means
         // forgotten.
         let kept = |place: u64| tail <= place.saturating_add(self.capacity());
-        let done: Vec<(String, Vec<u8>)> = ours
+        let done: Vec<(String, Vec<u8>)> = delivered
             .iter()
-            .filter(|(id, claim)| delivered.contains(id) && kept(claim.place))
+            .filter_map(|id| ours.get_key_value(id))
+            .filter(|(_, claim)| kept(claim.place))
             .map(|(id, claim)| (done_key(id), Done { until, place: claim.place }.write()))
             .collect();
         if !done.is_empty() {

@@ -106,10 +106,10 @@ impl Sending<'_> {
         for message in messages {
             let started = Instant::now();
             let outcome = self.send(&dispatch.target, message).await;
-            let carries = |(position, event): (usize, &u32)| message.events.contains(event).then_some(position);
             tries.push(Try {
                 target: dispatch.target.clone(),
-                events: dispatch.events.iter().enumerate().filter_map(carries).collect(),
+                // They stand in the body's order.
+                events: message.events.iter().filter_map(|event| dispatch.events.binary_search(event).ok()).collect(),
                 outcome,
                 verdict: Verdict::Untouched,
                 took: started.elapsed(),

@@ -89,7 +89,7 @@ async fn of_a_batch_that_was_partly_delivered_only_the_rest_is_sent() {
 }
 
 #[tokio::test]
-async fn an_event_that_stands_twice_in_a_batch_is_answered_200() {
+async fn an_event_that_stands_twice_in_a_batch_is_sent_as_it_came() {
     let mut upstream = Upstream::answering(Reply::Status(200)).await;
     let hooked = Hooked::with(&all_to(&upstream)).await;
     let batch = Delivery::batch(&[("wamid.1", "text"), ("wamid.1", "text")], SECRET);

@@ -99,7 +99,7 @@ async fn of_a_batch_only_what_is_new_is_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_twice_in_one_batch_is_sent_as_it_came() {
+async fn an_event_that_stands_twice_in_a_batch_is_sent_as_it_came() {
     for runtime in Runtime::all() {
         let mut upstream = Upstream::answering(Reply::Status(200)).await;
         let served = Served::to(&runtime, &upstream).await;

@@ -104,16 +104,6 @@ fn what_was_not_delivered_is_free_at_once() {
 }
 
 #[test]
-fn an_event_named_twice_is_one() {
-    let store = Shared::default();
-    let twice = [ids(0..1), ids(0..1)].concat();
-    let mut claims = store.claims(DEDUPE);
-    assert_eq!(claims.begin(&twice), Ok(vec![Found::Ours, Found::Ours]));
-    assert_eq!(claims.finish(&twice), Ok(()));
-    assert_eq!(store.claims(DEDUPE).begin(&twice), Ok(vec![Found::Duplicate, Found::Duplicate]));
-}
-
-#[test]
 fn what_a_dead_instance_held_is_free_after_one_to_two_leases() {
     for late in 0..LEASE_S {
         let store = Shared::default();
