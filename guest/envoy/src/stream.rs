@@ -52,9 +52,19 @@ struct Reading {
     received: Pairs,
     /// Bytes of the body that the intake has.
     fed: usize,
+    /// The body's first piece, until there is a second.
+    only: Vec<u8>,
     /// When the headers came, in nanoseconds.
     started: u64,
     begun: bool,
+}
+
+impl Reading {
+    /// The body that has come so far. What came in one piece is not fetched again: over HTTP/1 the end comes by itself.
+    fn body(&mut self) -> Result<Vec<u8>> {
+        let body = core::mem::take(&mut self.only);
+        if body.len() == self.fed { Ok(body) } else { host::buffer(Buffer::RequestBody, 0, self.fed) }
+    }
 }
 
 impl Stream {
@@ -106,9 +116,10 @@ impl Stream {
             }
             Admission::Read(intake) => {
                 drop(received);
-                let reading = Reading { intake, received: map, fed: 0, started: host::now()?, begun: false };
+                let reading =
+                    Reading { intake, received: map, fed: 0, only: Vec::new(), started: host::now()?, begun: false };
                 if end {
-                    return self.decide(id, reading, Vec::new(), calls);
+                    return self.decide(id, reading, calls);
                 }
                 self.state = State::Reading(Box::new(reading));
                 Ok(Action::Pause)
@@ -146,12 +157,13 @@ impl Stream {
         if let Err(refusal) = reading.intake.feed(&policy.gate, &piece) {
             return self.refuse(&refusal);
         }
-        let first = reading.fed == 0;
+        if length > 0 {
+            reading.only = if reading.fed == 0 { piece } else { Vec::new() };
+        }
         reading.fed = size;
         reading.begun = true;
         if end {
-            let body = if first { piece } else { host::buffer(Buffer::RequestBody, 0, size)? };
-            return self.decide(id, reading, body, calls);
+            return self.decide(id, reading, calls);
         }
         self.state = State::Reading(Box::new(reading));
         Ok(Action::Pause)
@@ -175,12 +187,12 @@ impl Stream {
 
     fn end_of_body(&mut self, id: u32, reading: Reading, calls: &mut Calls) -> Result<Action> {
         without_forged_trailers()?;
-        let body = if reading.fed == 0 { Vec::new() } else { host::buffer(Buffer::RequestBody, 0, reading.fed)? };
-        self.decide(id, reading, body, calls)
+        self.decide(id, reading, calls)
     }
 
     /// The whole body is there.
-    fn decide(&mut self, id: u32, reading: Reading, body: Vec<u8>, calls: &mut Calls) -> Result<Action> {
+    fn decide(&mut self, id: u32, mut reading: Reading, calls: &mut Calls) -> Result<Action> {
+        let body = reading.body()?;
         let Reading { intake, received, fed, started, .. } = reading;
         if body.len() != fed {
             return Err(Fault::nonsense("get_buffer_bytes"));

@@ -24,20 +24,13 @@ use crate::side_by_side::{self, Contender, Fared};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Server {
     /// `hookgate serve`, answering or sending on.
-    Hookgate {
-        how: How,
-        forward: bool,
-    },
+    Hookgate { how: How, forward: bool },
     /// Written by hand on axum.
-    Native {
-        forward: bool,
-    },
+    Native { forward: bool },
     /// As the vendor's documentation has it, on Node.
     Express,
-    Nginx {
-        script: Script,
-        forward: bool,
-    },
+    /// nginx with a script module.
+    Nginx { script: Script, forward: bool },
     /// The Spin build on wasmtime.
     Spin,
 }
