@@ -35,6 +35,7 @@ mod pairs;
 mod plugin;
 mod policy;
 mod protobuf;
+mod refusals;
 mod relay;
 #[cfg(target_family = "wasm")]
 mod runtime;

@@ -67,6 +67,9 @@ impl Plugin {
 
     pub(crate) fn tick(&mut self, root: u32) {
         let now = self.now();
+        if let Some(policy) = self.roots.get(root).and_then(|root| root.policy.as_ref()) {
+            policy.refusals.tick(now);
+        }
         let switched = self.roots.get(root).is_some_and(|root| root.switched);
         let calls = &mut self.calls;
         for (id, stream) in self.streams.iter_mut().filter(|(_, stream)| stream.root == root) {

@@ -11,6 +11,7 @@ use crate::claims::{Envoy, Table};
 use crate::configuration;
 use crate::environment::Environment;
 use crate::headers::Address;
+use crate::refusals::Refusals;
 use crate::stats::Stats;
 
 /// A checked policy.
@@ -20,6 +21,7 @@ pub(crate) struct Policy {
     pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) table: Table<Envoy>,
     pub(crate) stats: Stats,
+    pub(crate) refusals: Refusals,
 }
 
 /// Where a target is.
@@ -44,7 +46,7 @@ impl Policy {
         let endpoints = endpoints(&gate)?;
         let remembered = gate.dedupe();
         let table = Table::new(Envoy, remembered.max_keys, remembered.window_s);
-        Ok(Self { gate, endpoints, table, stats: Stats::default() })
+        Ok(Self { gate, endpoints, table, stats: Stats::default(), refusals: Refusals::default() })
     }
 
     /// The place of a target's endpoint.

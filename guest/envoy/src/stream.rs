@@ -435,7 +435,7 @@ fn without_forged_trailers() -> Result<bool> {
     headers::remove_forged(Map::RequestTrailers, &trailers)
 }
 
-/// One line, one count and the access log's words for a request that is not taken.
+/// The log, one count and the access log's words for a request that is not taken.
 fn report(policy: &Policy, refusal: &Refusal<'_>) {
     let source = refusal.source.unwrap_or_default();
     let result = refusal.rejection.map_or("handshake", |rejection| rejection.as_str());
@@ -443,8 +443,7 @@ fn report(policy: &Policy, refusal: &Refusal<'_>) {
     note("source", source);
     note("result", result);
     if refusal.rejection.is_some() {
-        let status = refusal.response.status;
-        host::log(Level::Warn, &format!("hookgate: refused source={source} reason={result} status={status}"));
+        policy.refusals.tell(source, result, refusal.response.status);
     }
 }
 

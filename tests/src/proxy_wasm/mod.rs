@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 use wasmtime::{Engine, Instance, Linker, Module, Store, TypedFunc};
 
 /// The context of the plugin's configuration.
-const ROOT: u32 = 1;
+pub const ROOT: u32 = 1;
 
 /// A filter in a VM of its own.
 pub struct Vm {

@@ -1,7 +1,7 @@
 //! What is refused, and how: the sender learns nothing, the log learns why.
 
 use hookgate_tests::Delivery;
-use hookgate_tests::proxy_wasm::{End, Fate, Request, Stop};
+use hookgate_tests::proxy_wasm::{End, Fate, ROOT, Request, Stop, Vm};
 use serde_json::json;
 
 use crate::policies::{PATH, SECRET, answered, filter, passed, to_bot};
@@ -37,6 +37,44 @@ fn nobody_learns_why_but_the_log() {
     assert_eq!(vm.world().metric("hookgate.requests.source.whatsapp.result.wrong-signature"), 2);
     let log = vm.world().log();
     assert!(!log.contains(SECRET) && !log.contains("Hello") && !log.contains("16315551181"), "{log}");
+}
+
+#[test]
+fn nobody_fills_the_log() {
+    let mut vm = filter(&to_bot());
+    let forged = genuine().without("X-Webhook-Signature");
+    let lines = |vm: &mut Vm| {
+        let log = vm.world().log();
+        log.lines().filter(|line| line.contains("refused")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let line = "hookgate: refused source=whatsapp reason=missing-signature status=401";
+    for _ in 0..100 {
+        assert_eq!(answered(vm.send(&Request::post(PATH, &forged))).status, 401);
+    }
+    assert!(matches!(&lines(&mut vm)[..], [first] if first.ends_with(line)), "{:?}", lines(&mut vm));
+    answered(vm.send(&Request::post(PATH, &genuine().signed("another secret"))));
+    assert_eq!(lines(&mut vm).len(), 2, "another reason is told at once");
+    vm.pass(1000);
+    assert_eq!(lines(&mut vm).len(), 3);
+    assert!(lines(&mut vm)[2].ends_with(&format!("{line} times=99")), "{:?}", lines(&mut vm));
+    vm.pass(1000);
+    assert_eq!(lines(&mut vm).len(), 3, "nothing has come since");
+    answered(vm.send(&Request::post(PATH, &forged)));
+    assert!(lines(&mut vm)[3].ends_with(line), "{:?}", lines(&mut vm));
+    assert_eq!(vm.world().metric("hookgate.requests.source.whatsapp.result.missing-signature"), 101);
+}
+
+#[test]
+fn what_was_not_yet_told_is_told_when_the_policy_goes() {
+    let mut vm = filter(&to_bot());
+    let forged = genuine().without("X-Webhook-Signature");
+    for _ in 0..3 {
+        let refused = vm.send(&Request::post(PATH, &forged)).id;
+        vm.delete(refused);
+    }
+    vm.delete(ROOT);
+    let told = "hookgate: refused source=whatsapp reason=missing-signature status=401 times=2";
+    assert!(vm.world().log().contains(told), "{}", vm.world().log());
 }
 
 #[test]
