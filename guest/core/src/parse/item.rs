@@ -150,7 +150,8 @@ impl<'a> Item<'a> {
         Self { event: outer.event, r#type: outer.r#type, test: outer.test.or(self.test), ..self }
     }
 
-    pub(super) fn into_event(self, common: &super::Common<'a>, span: Span, bytes: &[u8]) -> Event<'a> {
+    /// The event that this is, but for what all events of a delivery share. `span` is where in `body` it stands.
+    pub(super) fn event(&self, span: Span, body: &[u8]) -> Event<'a> {
         let conversation = self.conversation.unwrap_or_default();
         let contact = self.contact.unwrap_or_default();
         let config = self.config.unwrap_or_default();
@@ -159,9 +160,6 @@ impl<'a> Item<'a> {
         let kapso = message.kapso.unwrap_or_default();
         let text = |found: Option<JsonStr<'a>>| found.map(JsonStr::text);
         let mut event = Event {
-            name: common.name.clone(),
-            kind: common.kind,
-            payload_version: common.version.clone(),
             phone_number_id: text(
                 self.phone_number_id
                     .or(kapso.phone_number_id)
@@ -177,11 +175,10 @@ impl<'a> Item<'a> {
             origin: text(kapso.origin.or(message.origin)),
             message_type: text(message.r#type.or(message.v1_type)),
             new_conversation: self.new_conversation,
-            test: self.test() || common.test,
+            test: self.test(),
             text: text(message.spoken()),
             timestamp: message.timestamp,
-            item_key: alloc::string::String::new(),
-            span,
+            ..super::blank(Kind::Unknown, None, span)
         };
         let parts = key::Parts {
             id: text(self.id.or(self.execution_id)),
@@ -190,7 +187,7 @@ impl<'a> Item<'a> {
             sequence: text(self.sequence),
             signed_name: text(self.signed_name()),
         };
-        event.item_key = key::of_item(&event, &parts, bytes);
+        event.item_key = key::of_item(&event, &parts, span.of(body));
         event
     }
 }

@@ -33,22 +33,16 @@ pub(crate) struct Member {
     pub(crate) events: Range<usize>,
 }
 
-/// What all events of a delivery share.
-struct Common<'a> {
-    name: Option<Text<'a>>,
-    kind: Kind,
-    version: Option<Text<'a>>,
-    test: bool,
-}
-
 /// What stands under the root's `data`.
 #[derive(Default)]
 enum Data<'a> {
     #[default]
     Other,
     Object(Box<Item<'a>>),
+    /// As many elements as there may be events become events at once: an item is three times as large.
     Array {
-        items: Vec<(Item<'a>, Span)>,
+        first: Option<Box<Item<'a>>>,
+        events: Vec<Event<'a>>,
         count: usize,
     },
 }
@@ -133,7 +127,7 @@ fn idempotency_key<'a>(headers: &[Header<'a>]) -> Option<Text<'a>> {
 impl<'a> Root<'a> {
     fn member(&mut self, reader: &mut Reader<'a>, key: &str, body: &'a [u8], limit: usize) -> Result<(), ParseError> {
         match key {
-            "data" => self.data = Data::read(reader, limit)?,
+            "data" => self.data = Data::read(reader, body, limit)?,
             "batch" => reader.boolean(&mut self.batch)?,
             "batch_info" => (self.batch_info, self.batch_size) = batch_info(reader)?,
             "object" => reader.string(&mut self.object)?,
@@ -157,47 +151,39 @@ impl<'a> Root<'a> {
             return entries.into_delivery(headers, &claims, body, span, max_events);
         }
         let flagged = self.batch.unwrap_or(claims.batch);
-        let (items, wrapped, batch) = match self.data {
+        let signed = self.item.signed_name().map(JsonStr::text);
+        let mut layout = Layout { arrays: Vec::new(), batch_size: self.batch_size };
+        let (first, mut events, batch) = match self.data {
             Data::Array { count, .. } if flagged && count > usize::try_from(max_events).unwrap_or(usize::MAX) => {
                 return Err(ParseError::TooManyEvents(max_events));
             }
-            Data::Array { items, .. } if flagged && !items.is_empty() => (items, None, Some(self.batch_info)),
-            Data::Object(item) if item.is_v1_payload() => (Vec::new(), Some(*item), None),
-            _ => (Vec::new(), None, None),
+            Data::Array { first: Some(first), events, .. } if flagged => {
+                let members = events.iter().enumerate();
+                let members = members.map(|(i, event)| Member { span: event.span, events: i..i.saturating_add(1) });
+                layout.arrays.push(members.collect());
+                (*first, events, Some(self.batch_info))
+            }
+            Data::Object(item) if item.is_v1_payload() => {
+                (*item, Vec::from([item.wrapped_in(self.item).event(span, body)]), None)
+            }
+            _ => (self.item, Vec::from([self.item.event(span, body)]), None),
         };
-        let first = items.first().map(|(item, _)| item).or(wrapped.as_ref()).unwrap_or(&self.item);
-        let signed = self.item.signed_name().map(JsonStr::text);
-        let mut resolved = name::resolve(&claims, signed, first);
+        let mut resolved = name::resolve(&claims, signed, &first);
         resolved.check_version(&claims, first.version().or(batch.as_ref().map(|_| "v2")));
-        resolved.check_batch(&claims, batch.is_some().then_some(items.len()));
-        let common = Common {
-            name: resolved.name.clone(),
-            kind: resolved.kind,
-            version: resolved.version.clone(),
-            test: self.item.test(),
-        };
-
-        let mut layout = Layout { arrays: Vec::new(), batch_size: self.batch_size };
-        let events = if batch.is_some() {
-            let members = items.iter().enumerate();
-            let members =
-                members.map(|(i, (_, span))| Member { span: *span, events: i..i.saturating_add(1) }).collect();
-            layout.arrays.push(members);
-            items.into_iter().map(|(item, span)| item.into_event(&common, span, span.of(body))).collect()
-        } else {
-            let item = match wrapped {
-                Some(wrapped) => wrapped.wrapped_in(self.item),
-                None => self.item,
-            };
-            Vec::from([item.into_event(&common, span, span.of(body))])
-        };
+        resolved.check_batch(&claims, batch.is_some().then_some(events.len()));
+        for event in &mut events {
+            event.name.clone_from(&resolved.name);
+            event.kind = resolved.kind;
+            event.payload_version.clone_from(&resolved.version);
+            event.test |= self.item.test();
+        }
         Ok(Delivery {
-            kind: common.kind,
-            name: common.name,
+            kind: resolved.kind,
+            name: resolved.name,
             name_origin: resolved.origin,
-            payload_version: common.version,
+            payload_version: resolved.version,
             batch,
-            test: common.test || events.iter().any(|event: &Event<'_>| event.test),
+            test: events.iter().any(|event| event.test),
             idempotency_key: idempotency_key(headers),
             contradictions: resolved.contradictions,
             events,
@@ -207,21 +193,22 @@ impl<'a> Root<'a> {
 }
 
 impl<'a> Data<'a> {
-    fn read(reader: &mut Reader<'a>, limit: usize) -> Result<Self, ParseError> {
+    fn read(reader: &mut Reader<'a>, body: &'a [u8], limit: usize) -> Result<Self, ParseError> {
         if reader.at_object() {
             return record::read(reader).map(|item| Self::Object(Box::new(item)));
         }
-        let mut items = Vec::new();
-        let mut count = 0_usize;
+        let (mut first, mut events, mut count) = (None, Vec::new(), 0_usize);
         let is_array = reader.array(|reader| {
             count = count.saturating_add(1);
             if count > limit {
                 return reader.skip().map(drop);
             }
-            items.push(reader.spanned(record::read)?);
+            let (item, span): (Item<'_>, _) = reader.spanned(record::read)?;
+            events.push(item.event(span, body));
+            first.get_or_insert_with(|| Box::new(item));
             Ok(())
         })?;
-        Ok(if is_array { Self::Array { items, count } } else { Self::Other })
+        Ok(if is_array { Self::Array { first, events, count } } else { Self::Other })
     }
 }
 
