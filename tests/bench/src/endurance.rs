@@ -28,12 +28,7 @@ const RACED: u64 = 200_000;
 pub(crate) fn run(effort: &Effort) -> anyhow::Result<Findings> {
     let keys = keys(effort.keys)?;
     let winners = race()?;
-    let scratch = tempfile::tempdir()?;
-    let sustained = on_this_thread(async {
-        let target = crate::peers::upstream()?;
-        let server = servers::forwarding(target, scratch.path())?;
-        servers::sustain(effort, &server).await
-    })?;
+    let sustained = on_this_thread(servers::sustain(effort))?;
     Ok(findings(&keys, winners, &sustained))
 }
 

@@ -113,13 +113,12 @@ pub(crate) fn run(effort: &Effort) -> anyhow::Result<Findings> {
     let scratch = tempfile::tempdir()?;
     let noop = scratch.path().join("noop.wasm");
     std::fs::write(&noop, wat::parse_str(include_str!("../peers/noop.wat"))?)?;
-    let upstream = upstream()?;
     let authz = Peer::receiver(Duty::Check, None)?;
     let hmac = artifact("bench-hmac-filter.wasm");
-    let parts = Parts { noop: &noop, hmac: &hmac, upstream, authz: authz.address };
     let mut found = Vec::new();
     let mut sizes = Vec::new();
     on_this_thread(async {
+        let parts = Parts { noop: &noop, hmac: &hmac, upstream: upstream().await?, authz: authz.address };
         for hop in [false, true] {
             let mut envoys = Vec::new();
             let cases = cases(hop);

@@ -108,19 +108,13 @@ impl Receiver {
     }
 }
 
-/// A service behind what is measured, on a thread of this process: takes everything.
-pub(crate) fn upstream() -> anyhow::Result<SocketAddr> {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
-    listener.set_nonblocking(true)?;
+/// A service behind what is measured: takes everything. On the sender's own thread, since two threads on one core make each other
+/// wait for milliseconds.
+pub(crate) async fn upstream() -> anyhow::Result<SocketAddr> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    thread::Builder::new().name("upstream".to_owned()).spawn(move || {
-        runtime.block_on(async {
-            let app =
-                Router::new().fallback(any(|_: Bytes| async { Body::empty() })).layer(DefaultBodyLimit::max(LIMIT));
-            axum::serve(TcpListener::from_std(listener)?, app).await
-        })
-    })?;
+    let app = Router::new().fallback(any(|_: Bytes| async { Body::empty() })).layer(DefaultBodyLimit::max(LIMIT));
+    tokio::spawn(axum::serve(listener, app).into_future());
     Ok(address)
 }
 

@@ -4,12 +4,14 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::Context;
 use hookgate_tests::server;
 use serde_json::json;
 
 use crate::chart::{Bar, Panel};
+use crate::cpu;
 use crate::delivery::{PATH, SECRET, Size};
 use crate::effort::Effort;
 use crate::goal::Goal;
@@ -141,11 +143,6 @@ fn beside(program: &str) -> anyhow::Result<PathBuf> {
     Ok(std::env::current_exe()?.with_file_name(program))
 }
 
-/// A server that sends on to this target.
-pub(crate) fn forwarding(target: SocketAddr, scratch: &Path) -> anyhow::Result<Peer> {
-    FORWARDING.start(target, scratch)
-}
-
 /// A policy that drops what is genuine, or sends it on.
 fn policy(folder: &Path, target: Option<SocketAddr>) -> anyhow::Result<PathBuf> {
     let mut inbound = json!({"name": "inbound", "when": {"event": "whatsapp.message.received"},
@@ -171,11 +168,11 @@ fn policy(folder: &Path, target: Option<SocketAddr>) -> anyhow::Result<PathBuf> 
 /// Measures.
 pub(crate) fn run(effort: &Effort) -> anyhow::Result<Findings> {
     let scratch = tempfile::tempdir()?;
-    let target = upstream()?;
     let mut found = Vec::new();
     let mut sizes = Vec::new();
     let mut sustained = None;
     on_this_thread(async {
+        let target = upstream().await?;
         let started = SERVERS.iter().map(|which| which.start(target, scratch.path()));
         let peers = started.collect::<anyhow::Result<Vec<_>>>()?;
         for size in SIZES {
@@ -194,8 +191,7 @@ pub(crate) fn run(effort: &Effort) -> anyhow::Result<Findings> {
         for (which, peer) in SERVERS.iter().zip(&peers) {
             sizes.push((*which, memory(peer.id())?));
         }
-        let place = SERVERS.iter().position(|which| *which == FORWARDING).unwrap_or_default();
-        sustained = Some(sustain(effort, &peers[place]).await?);
+        sustained = Some(sustain(effort).await?);
         Ok(())
     })?;
     let sustained = sustained.context("it was sustained")?;
@@ -206,12 +202,16 @@ pub(crate) fn run(effort: &Effort) -> anyhow::Result<Findings> {
 pub(crate) struct Sustained {
     pub(crate) rate: f64,
     pub(crate) heard: Heard,
+    /// CPU time of the sender and of the service behind.
+    pub(crate) sending: Duration,
     pub(crate) memory_before: u64,
     pub(crate) memory_after: u64,
 }
 
-/// Puts a server under such a load.
-pub(crate) async fn sustain(effort: &Effort, peer: &Peer) -> anyhow::Result<Sustained> {
+/// Puts `hookgate serve` under such a load.
+pub(crate) async fn sustain(effort: &Effort) -> anyhow::Result<Sustained> {
+    let scratch = tempfile::tempdir()?;
+    let peer = FORWARDING.start(upstream().await?, scratch.path())?;
     let sender = Sender::new(peer.address, Size::Message);
     let watched = [peer.id()];
     let mut borne = f64::INFINITY;
@@ -222,8 +222,10 @@ pub(crate) async fn sustain(effort: &Effort, peer: &Peer) -> anyhow::Result<Sust
     let rate = SHARE * borne;
     eprintln!("Sustained: {rate:.0} deliveries a second for {} s.", effort.sustained.as_secs());
     let memory_before = memory(peer.id())?;
+    let before = cpu::of_this_process()?;
     let heard = sender.open(&watched, rate, effort.sustained).await?;
-    Ok(Sustained { rate, heard, memory_before, memory_after: memory(peer.id())? })
+    let sending = cpu::of_this_process()? - before;
+    Ok(Sustained { rate, heard, sending, memory_before, memory_after: memory(peer.id())? })
 }
 
 impl Sustained {
@@ -235,10 +237,14 @@ impl Sustained {
     pub(crate) fn table(&self, title: &str) -> Table {
         let number = |value: f64| amount(value);
         let longest = self.heard.latency.max() as f64 / 1e3;
+        let elapsed = self.heard.elapsed.as_secs_f64();
+        let busy = |cpu: Duration| number(cpu.as_secs_f64() / elapsed);
         let row = vec![
             self.heard.requests.to_string(),
-            number(self.heard.elapsed.as_secs_f64()),
+            number(elapsed),
             number(self.rate),
+            busy(self.heard.cpu),
+            busy(self.sending),
             number(self.quantile(0.5)),
             number(self.quantile(0.99)),
             number(self.quantile(0.999)),
@@ -250,6 +256,8 @@ impl Sustained {
             "deliveries",
             "seconds",
             "a second",
+            "cores busy, server",
+            "sender and service",
             "p50 ms",
             "p99 ms",
             "p99.9 ms",
