@@ -1,7 +1,7 @@
 //! The lines in Envoy's log that say why requests are refused.
 //!
-//! Anybody can send what is refused, and a line costs several times what the refusal itself does. So of each reason the first is told
-//! at once, and what follows once a second, by its number; each for itself stands in the access log.
+//! Anybody can send what is refused, and a line costs more than all else that the filter does about it. So of each reason the first is
+//! told at once, and what follows once a second, by its number; each for itself stands in the access log.
 
 use alloc::borrow::ToOwned;
 use alloc::format;
