@@ -36,7 +36,7 @@ struct Refused {
 
 impl Refusals {
     /// A request was refused.
-    pub(crate) fn tell(&self, source: &str, reason: &'static str, status: u16) {
+    pub(crate) fn add(&self, source: &str, reason: &'static str, status: u16) {
         let told = &mut self.0.borrow_mut().told;
         if let Some(refused) =
             told.iter_mut().find(|refused| (refused.source.as_str(), refused.reason) == (source, reason))

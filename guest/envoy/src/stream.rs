@@ -443,7 +443,7 @@ fn report(policy: &Policy, refusal: &Refusal<'_>) {
     note("source", source);
     note("result", result);
     if refusal.rejection.is_some() {
-        policy.refusals.tell(source, result, refusal.response.status);
+        policy.refusals.add(source, result, refusal.response.status);
     }
 }
 

@@ -73,9 +73,12 @@ pub(crate) fn line(report: &Report<'_>) {
             }
             if matches!(result, "redirected" | "relayed") { redirect!(info) } else { redirect!(warn) }
         }
-        // Most lines are of this kind, and none is composed that the filter would leave out.
-        Story::Genuine { .. } if report.status.is_success() && !tracing::enabled!(tracing::Level::INFO) => {}
         Story::Genuine { delivery, tries } => {
+            let fine = report.status.is_success();
+            // Most lines are of this kind, and none is composed that the filter would leave out.
+            if fine && !tracing::enabled!(tracing::Level::INFO) {
+                return;
+            }
             let Shown { event, kind, events, test, number, rules, targets, contradictions, unreadable } =
                 Shown::of(delivery, tries);
             let (secret, result) = (delivery.proof.secret.as_str(), result(report.status, tries));
@@ -100,7 +103,7 @@ pub(crate) fn line(report: &Report<'_>) {
                     )
                 };
             }
-            if report.status.is_success() { delivery!(info) } else { delivery!(warn) }
+            if fine { delivery!(info) } else { delivery!(warn) }
         }
     }
 }

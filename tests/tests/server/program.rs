@@ -101,6 +101,25 @@ async fn one_line_a_delivery_and_nothing_private_in_it() {
 }
 
 #[tokio::test]
+async fn a_log_of_warnings_has_what_went_wrong_alone() {
+    let upstream = Upstream::scripted(vec![Reply::Status(500)], Reply::Status(200)).await;
+    let folder = TempDir::new().expect("a folder");
+    let running = with_policy(&folder, &all_to(&upstream), &["--log-format", "json", "--log", "warn"]);
+    let url = running.url("/hook").await;
+    let client = Client::new();
+    let genuine = Delivery::message("wamid.1", SECRET);
+    let forged = Delivery::message("wamid.2", "another secret");
+    for (delivery, expected) in [(&genuine, 502), (&genuine, 200), (&forged, 401)] {
+        assert_eq!(client.post(&url, delivery).await.status, expected);
+    }
+    running.log.with("wrong-signature").await;
+    let log = running.log.all();
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let statuses: Vec<Value> = lines.map(|line| line["status"].clone()).collect();
+    assert_eq!(statuses, [502, 401], "{log}");
+}
+
+#[tokio::test]
 async fn it_reloads_on_sighup_and_leaves_in_order_on_sigterm() {
     let permits = Arc::new(Semaphore::new(0));
     let mut upstream = Upstream::answering(Reply::Held(permits.clone(), 200)).await;

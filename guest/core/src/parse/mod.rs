@@ -39,7 +39,7 @@ enum Data<'a> {
     #[default]
     Other,
     Object(Box<Item<'a>>),
-    /// As many elements as there may be events become events at once: an item is three times as large.
+    /// As many elements as there may be events become events at once: an item is nearly three times as large.
     Array {
         first: Option<Box<Item<'a>>>,
         events: Vec<Event<'a>>,
