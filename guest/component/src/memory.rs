@@ -96,6 +96,7 @@ mod arena {
     }
 
     impl Arena {
+        #[inline(always)]
         fn take(&mut self, layout: Layout) -> *mut u8 {
             let start = self.next.wrapping_add(layout.align() - 1) & !(layout.align() - 1);
             match start.checked_add(layout.size()) {

@@ -12,7 +12,7 @@ use crate::event::{Delivery, Event, Kind, Span};
 use crate::gate::{Gate, Source, Target};
 use crate::http::{Head, HeaderOut};
 use crate::index::Index;
-use crate::json::same;
+use crate::json::{is_visible_without, same};
 use crate::normalize;
 use crate::policy::BodyForm;
 use crate::verify::{SIGNATURE_HEADERS, SignatureHeader};
@@ -236,8 +236,11 @@ impl<'a> Envelope<'_, 'a> {
 /// Whatever the sender put under Hookgate's own names.
 pub(crate) fn drop_forgeable(head: &Head<'_>, headers: &mut Headers) {
     for header in head.headers {
+        if !header.name.get(..OWN_PREFIX.len()).is_some_and(|prefix| prefix.eq_ignore_ascii_case(OWN_PREFIX)) {
+            continue;
+        }
         let name = header.name.to_ascii_lowercase();
-        if name.starts_with(OWN_PREFIX) && !headers.drop.contains(&name) {
+        if !headers.drop.contains(&name) {
             headers.drop.push(name);
         }
     }
@@ -260,7 +263,12 @@ impl Headers {
     /// Sets a header of our own, made visible.
     pub(crate) fn set(&mut self, name: &'static str, value: Option<&str>) {
         if let Some(value) = value.filter(|value| value.len() <= MAX_VALUE) {
-            self.set.push(HeaderOut { name, value: utf8_percent_encode(value, NOT_VISIBLE).to_string() });
+            let value = if is_visible_without(value, b'%') {
+                value.into()
+            } else {
+                utf8_percent_encode(value, NOT_VISIBLE).to_string()
+            };
+            self.set.push(HeaderOut { name, value });
         }
     }
 

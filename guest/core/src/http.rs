@@ -3,6 +3,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::json::same;
+
 /// A received header field. Names compare without regard to case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header<'a> {
@@ -46,7 +48,8 @@ impl<'a> Head<'a> {
 
 /// All values of a header, in the order received.
 pub(crate) fn values<'h, 'a>(headers: &'h [Header<'a>], name: &'h str) -> impl Iterator<Item = &'a [u8]> + 'h {
-    headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
+    let is = move |other: &str| same(other, name) || other.eq_ignore_ascii_case(name);
+    headers.iter().filter(move |header| is(header.name)).map(|header| header.value)
 }
 
 /// A header's first value, without surrounding blanks, if it is UTF-8 and not empty.

@@ -3,18 +3,26 @@
 use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::hash::BuildHasher;
 
+use hashbrown::hash_table::Entry;
+use hashbrown::{HashMap, HashTable};
 use rustc_hash::FxBuildHasher;
 
-/// What is put in comes from the policy or from signed bodies, so that no stranger can choose names to make the hashing slow.
-type HashMap<K, V> = hashbrown::HashMap<K, V, FxBuildHasher>;
+use crate::json::same;
+
+// What is put in comes from the policy or from signed bodies, so that no stranger can choose names to make the hashing slow.
 
 /// A number for each of some names that stand elsewhere.
-pub(crate) type Index<'a> = HashMap<&'a str, usize>;
+pub(crate) type Index<'a> = HashMap<&'a str, usize, FxBuildHasher>;
 
 /// Numbers under names of its own, in the order in which they came.
 #[derive(Debug, Default)]
-pub(crate) struct Lists(HashMap<String, Vec<usize>>);
+pub(crate) struct Lists(HashTable<(String, Vec<usize>)>);
+
+fn hash(name: &str) -> u64 {
+    FxBuildHasher.hash_one(name)
+}
 
 impl Lists {
     pub(crate) fn is_empty(&self) -> bool {
@@ -22,18 +30,18 @@ impl Lists {
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&[usize]> {
-        self.0.get(name).map(Vec::as_slice)
+        self.0.find(hash(name), |(known, _)| same(known, name)).map(|(_, numbers)| &**numbers)
     }
 
     /// How many numbers stand under the name that has most.
     pub(crate) fn longest(&self) -> usize {
-        self.0.values().map(Vec::len).max().unwrap_or_default()
+        self.0.iter().map(|(_, numbers)| numbers.len()).max().unwrap_or_default()
     }
 
     pub(crate) fn push(&mut self, name: &str, number: usize) {
-        match self.0.get_mut(name) {
-            Some(list) => list.push(number),
-            None => drop(self.0.insert(name.to_owned(), Vec::from([number]))),
+        match self.0.entry(hash(name), |(known, _)| same(known, name), |(known, _)| hash(known)) {
+            Entry::Occupied(known) => known.into_mut().1.push(number),
+            Entry::Vacant(free) => drop(free.insert((name.to_owned(), Vec::from([number])))),
         }
     }
 

@@ -10,7 +10,8 @@ mod tests;
 mod text;
 
 use crate::event::Span;
-pub(crate) use scan::{plain_run, same};
+use scan::same_bytes;
+pub(crate) use scan::{is_visible_without, plain_run, same};
 pub use text::JsonStr;
 
 /// How deep objects and arrays may be nested.
@@ -238,14 +239,18 @@ impl<'a> Reader<'a> {
         self.at = self.at.wrapping_add(by);
     }
 
-    /// The next byte that is not a blank.
+    /// The next byte that is not a blank. It looks for one everywhere, and Kapso's bodies have none.
+    #[inline(always)]
     pub(crate) fn peek(&mut self) -> Option<u8> {
-        loop {
-            match self.text.as_bytes().get(self.at) {
-                Some(b' ' | b'\n' | b'\r' | b'\t') => self.advance(1),
-                byte => return byte.copied(),
-            }
+        if let Some(b' ' | b'\n' | b'\r' | b'\t') = self.text.as_bytes().get(self.at) {
+            self.pass_blanks();
         }
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    #[inline(never)]
+    fn pass_blanks(&mut self) {
+        self.advance(self.rest().iter().take_while(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t')).count());
     }
 
     // What follows is called from every reader of every record: kept out of line, or the guests double in size.
@@ -310,7 +315,7 @@ impl<'a> Reader<'a> {
     }
 
     fn literal(&mut self, word: &str) -> Result<()> {
-        if !self.rest().starts_with(word.as_bytes()) {
+        if !self.rest().get(..word.len()).is_some_and(|bytes| same_bytes(bytes, word.as_bytes())) {
             return self.fault();
         }
         self.advance(word.len());
@@ -354,19 +359,25 @@ impl<'a> Reader<'a> {
         self.advance(1);
         let start = self.at;
         self.advance(plain_run(self.rest()));
-        let mut escaped = false;
-        // Few strings have an escape.
-        while self.text.as_bytes().get(self.at) != Some(&b'"') {
-            self.escape()?;
-            self.advance(plain_run(self.rest()));
-            escaped = true;
+        let escaped = self.rest().first() != Some(&b'"');
+        if escaped {
+            self.pass_escapes()?;
         }
         let raw = self.text.get(start..self.at).unwrap_or_default();
         self.advance(1);
         Ok(JsonStr::new(raw, escaped))
     }
 
+    /// Past the rest of a string that has an escape here, as few have.
     #[cold]
+    fn pass_escapes(&mut self) -> Result<()> {
+        while self.rest().first() != Some(&b'"') {
+            self.escape()?;
+            self.advance(plain_run(self.rest()));
+        }
+        Ok(())
+    }
+
     fn escape(&mut self) -> Result<()> {
         match self.rest() {
             [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => self.advance(2),

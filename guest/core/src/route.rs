@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use crate::event::{Event, Kind};
 use crate::index::{Index, Lists};
+use crate::json::same;
 use crate::policy;
 
 /// The rules of a policy in their order, indexed so that thousands cost what a few do.
@@ -208,8 +209,11 @@ impl AnyOf {
     }
 
     fn matches(&self, value: &str) -> bool {
-        self.exact.binary_search_by(|wanted| wanted.as_str().cmp(value)).is_ok()
-            || self.prefixes.iter().any(|prefix| value.starts_with(prefix.as_str()))
+        let exact = match &*self.exact {
+            [one] => same(one, value),
+            sorted => sorted.binary_search_by(|wanted| wanted.as_str().cmp(value)).is_ok(),
+        };
+        exact || self.prefixes.iter().any(|prefix| value.starts_with(prefix.as_str()))
     }
 
     /// All values that match, where they can be told.

@@ -12,22 +12,55 @@ pub(crate) fn plain_run(bytes: &[u8]) -> usize {
             return run;
         }
     }
+    run.wrapping_add(last_plain_run(rest))
+}
+
+/// The same of bytes that are less than a block, as they are at a body's end alone.
+#[cold]
+fn last_plain_run(bytes: &[u8]) -> usize {
     let is_special = |byte: &u8| matches!(byte, 0..0x20 | b'"' | b'\\');
-    run.wrapping_add(rest.iter().position(is_special).unwrap_or(rest.len()))
+    bytes.iter().position(is_special).unwrap_or(bytes.len())
 }
 
 /// Whether two texts are the same. WebAssembly's `memcmp` goes byte by byte, and nearly every key of a body is compared.
 /// Not for secrets: it ends where they differ.
 #[inline]
 pub(crate) fn same(left: &str, right: &str) -> bool {
-    let (left, right) = (left.as_bytes(), right.as_bytes());
-    let last = |bytes: &[u8]| bytes.last_chunk().copied().map(u64::from_le_bytes);
+    left.len() == right.len() && same_bytes(left.as_bytes(), right.as_bytes())
+}
+
+/// The same of bytes that are as many.
+#[inline(never)]
+pub(super) fn same_bytes(left: &[u8], right: &[u8]) -> bool {
     let words = |bytes| <[u8]>::as_chunks(bytes).0.iter().copied().map(u64::from_le_bytes);
-    left.len() == right.len()
-        && match last(left) {
-            Some(end) => last(right) == Some(end) && words(left).eq(words(right)),
-            None => left.iter().eq(right),
-        }
+    match left.len() {
+        0..4 => left.iter().eq(right),
+        4..8 => ends(left, u32::from_le_bytes) == ends(right, u32::from_le_bytes),
+        8..=16 => ends(left, u64::from_le_bytes) == ends(right, u64::from_le_bytes),
+        _ => ends(left, u64::from_le_bytes) == ends(right, u64::from_le_bytes) && words(left).eq(words(right)),
+    }
+}
+
+/// The words at both ends of bytes: all of them where there are no more than two words.
+fn ends<const SIZE: usize, T>(bytes: &[u8], word: fn([u8; SIZE]) -> T) -> Option<(T, T)> {
+    Some((word(*bytes.first_chunk()?), word(*bytes.last_chunk()?)))
+}
+
+/// Whether all characters are visible ASCII, and none of them is `other`.
+pub(crate) fn is_visible_without(text: &str, other: u8) -> bool {
+    const EACH: u64 = u64::from_le_bytes([1; 8]);
+    const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
+    let below = |word: u64, least: u8| word.wrapping_sub(u64::from_le_bytes([least; 8])) & !word;
+    let hidden = |word: u64| {
+        let is_other = below(word ^ u64::from_le_bytes([other; 8]), 1);
+        (below(word, 0x21) | word | word.wrapping_add(EACH) | is_other) & HIGH
+    };
+    let word = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
+    let bytes = text.as_bytes();
+    match bytes.last_chunk() {
+        Some(last) => bytes.as_chunks().0.iter().fold(hidden(word(last)), |all, bytes| all | hidden(word(bytes))) == 0,
+        None => bytes.iter().all(|byte| byte.is_ascii_graphic() && *byte != other),
+    }
 }
 
 /// Blocks of bytes, for which instructions of WebAssembly's look at sixteen together.

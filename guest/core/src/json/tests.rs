@@ -131,6 +131,19 @@ proptest! {
     }
 
     #[test]
+    fn visible_is_what_every_byte_is(text in "[!-~]{0,20}", other in any::<u8>(), at in any::<prop::sample::Index>(), byte in any::<char>()) {
+        let expected = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic() && byte != other);
+        prop_assert_eq!(is_visible_without(&text, other), expected(&text));
+        let mut text: Vec<char> = text.chars().collect();
+        if !text.is_empty() {
+            let at = at.index(text.len());
+            text[at] = byte;
+            let text = String::from_iter(text);
+            prop_assert_eq!(is_visible_without(&text, other), expected(&text));
+        }
+    }
+
+    #[test]
     fn the_same_is_what_equals(left in "[ab]{0,20}", right in "[ab]{0,20}", differs_at in any::<prop::sample::Index>()) {
         prop_assert_eq!(same(&left, &right), left == right);
         prop_assert!(same(&left, &left.clone()));

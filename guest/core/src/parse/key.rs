@@ -6,6 +6,7 @@ use hmac::digest::Digest;
 use hookgate_sha256::Sha256;
 
 use crate::event::{Event, Text};
+use crate::json::is_visible_without;
 
 /// The longest key that is written out; a longer one is hashed.
 const MAX_LEN: usize = 200;
@@ -64,5 +65,5 @@ fn join(parts: &[&str]) -> String {
         }
         key.push_str(part);
     }
-    if key.len() > MAX_LEN || !key.bytes().all(|byte| byte.is_ascii_graphic()) { of_bytes(key.as_bytes()) } else { key }
+    if key.len() <= MAX_LEN && is_visible_without(&key, b' ') { key } else { of_bytes(key.as_bytes()) }
 }

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use super::item::Item;
 use crate::event::{Contradiction, Kind, NameOrigin, Text};
 use crate::http::{self, Header};
+use crate::json::same;
 
 /// What the headers say; none of it is signed.
 pub(super) struct Claims<'a> {
@@ -68,7 +69,7 @@ pub(super) fn resolve<'a>(claims: &Claims<'a>, signed: Option<Text<'a>>, first: 
             }
             (Some(signed), NameOrigin::Body)
         }
-        (Some(claimed), None, Some(implied)) if claimed != implied && body_repeats(claimed) => {
+        (Some(claimed), None, Some(implied)) if !same(claimed, implied) && body_repeats(claimed) => {
             contradictions.push(contradiction("x-webhook-event", claimed, implied));
             (Some(Text::Borrowed(implied)), NameOrigin::Body)
         }
