@@ -235,10 +235,8 @@ impl<'a> Envelope<'_, 'a> {
 
 /// Whatever the sender put under Hookgate's own names.
 pub(crate) fn drop_forgeable(head: &Head<'_>, headers: &mut Headers) {
-    for header in head.headers {
-        if !header.name.get(..OWN_PREFIX.len()).is_some_and(|prefix| prefix.eq_ignore_ascii_case(OWN_PREFIX)) {
-            continue;
-        }
+    let is_own = |name: &str| name.get(..OWN_PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(OWN_PREFIX));
+    for header in head.headers.iter().filter(|header| is_own(header.name)) {
         let name = header.name.to_ascii_lowercase();
         if !headers.drop.contains(&name) {
             headers.drop.push(name);

@@ -11,8 +11,6 @@ use rustc_hash::FxBuildHasher;
 
 use crate::json::same;
 
-// What is put in comes from the policy or from signed bodies, so that no stranger can choose names to make the hashing slow.
-
 /// A number for each of some names that stand elsewhere.
 pub(crate) type Index<'a> = HashMap<&'a str, usize, FxBuildHasher>;
 
@@ -20,6 +18,7 @@ pub(crate) type Index<'a> = HashMap<&'a str, usize, FxBuildHasher>;
 #[derive(Debug, Default)]
 pub(crate) struct Lists(HashTable<(String, Vec<usize>)>);
 
+/// Names come from the policy or from signed bodies, so that no stranger can choose them to make the hashing slow.
 fn hash(name: &str) -> u64 {
     FxBuildHasher.hash_one(name)
 }
@@ -30,6 +29,9 @@ impl Lists {
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&[usize]> {
+        if self.is_empty() {
+            return None; // Hashing the name would be for nothing.
+        }
         self.0.find(hash(name), |(known, _)| same(known, name)).map(|(_, numbers)| &**numbers)
     }
 

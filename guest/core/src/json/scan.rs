@@ -48,19 +48,29 @@ fn ends<const SIZE: usize, T>(bytes: &[u8], word: fn([u8; SIZE]) -> T) -> Option
 
 /// Whether all characters are visible ASCII, and none of them is `other`.
 pub(crate) fn is_visible_without(text: &str, other: u8) -> bool {
-    const EACH: u64 = u64::from_le_bytes([1; 8]);
-    const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
-    let below = |word: u64, least: u8| word.wrapping_sub(u64::from_le_bytes([least; 8])) & !word;
-    let hidden = |word: u64| {
-        let is_other = below(word ^ u64::from_le_bytes([other; 8]), 1);
-        (below(word, 0x21) | word | word.wrapping_add(EACH) | is_other) & HIGH
-    };
-    let word = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
     let bytes = text.as_bytes();
+    let hidden = |bytes: &[u8; 8]| {
+        let word = u64::from_le_bytes(*bytes);
+        // Above `~`, one more reaches the high bit.
+        below(word, 0x21) | (word | word.wrapping_add(each(1))) & HIGH | below(word ^ each(other), 1)
+    };
     match bytes.last_chunk() {
-        Some(last) => bytes.as_chunks().0.iter().fold(hidden(word(last)), |all, bytes| all | hidden(word(bytes))) == 0,
+        Some(last) => bytes.as_chunks().0.iter().fold(hidden(last), |all, bytes| all | hidden(bytes)) == 0,
         None => bytes.iter().all(|byte| byte.is_ascii_graphic() && *byte != other),
     }
+}
+
+const HIGH: u64 = each(0x80);
+
+/// A word of this byte alone.
+const fn each(byte: u8) -> u64 {
+    u64::from_le_bytes([byte; 8])
+}
+
+/// The high bits of a word's bytes that are less than `least`, itself at most 0x80. Only of the lowest of them is it certain.
+#[inline]
+fn below(word: u64, least: u8) -> u64 {
+    word.wrapping_sub(each(least)) & !word & HIGH
 }
 
 /// Blocks of bytes, for which instructions of WebAssembly's look at sixteen together.
@@ -82,19 +92,14 @@ mod block {
 /// Blocks of bytes, of which a word holds eight.
 #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 mod block {
+    use super::{below, each};
+
     /// How many bytes stand before the first that is a quote, a backslash or a control character.
     #[inline]
     pub(super) fn plain(block: &[u8; 8]) -> usize {
-        usize::try_from(special(u64::from_le_bytes(*block)).trailing_zeros() >> 3).unwrap_or_default()
-    }
-
-    /// The high bits of bytes that are special. Only of the lowest of them is it certain.
-    #[inline]
-    fn special(bytes: u64) -> u64 {
-        const EACH: u64 = u64::from_le_bytes([1; 8]);
-        const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
-        let below = |bytes: u64, least: u64| bytes.wrapping_sub(least) & !bytes;
-        let is = |byte: u8| below(bytes ^ u64::from_le_bytes([byte; 8]), EACH);
-        (is(b'"') | is(b'\\') | below(bytes, u64::from_le_bytes([0x20; 8]))) & HIGH
+        let word = u64::from_le_bytes(*block);
+        let is = |byte| below(word ^ each(byte), 1);
+        let special = is(b'"') | is(b'\\') | below(word, 0x20);
+        usize::try_from(special.trailing_zeros() >> 3).unwrap_or_default()
     }
 }
