@@ -239,7 +239,7 @@ impl<'a> Reader<'a> {
         self.at = self.at.wrapping_add(by);
     }
 
-    /// The next byte that is not a blank. It looks for one everywhere, and Kapso's bodies have none.
+    /// The next byte that is not a blank. Few bodies have any.
     #[inline(always)]
     pub(crate) fn peek(&mut self) -> Option<u8> {
         if let Some(b' ' | b'\n' | b'\r' | b'\t') = self.text.as_bytes().get(self.at) {
