@@ -10,8 +10,7 @@ mod tests;
 mod text;
 
 use crate::event::Span;
-use scan::same_bytes;
-pub(crate) use scan::{is_visible_without, plain_run, same};
+pub(crate) use scan::{is_visible_without, plain_run, same, same_here};
 pub use text::JsonStr;
 
 /// How deep objects and arrays may be nested.
@@ -90,10 +89,17 @@ impl<'a> Reader<'a> {
 
     /// Calls `member` with each key of the object that stands here, the reader at the key's value, which `member` must
     /// consume. Anything else than an object is skipped, and false returned.
-    pub(crate) fn object(&mut self, mut member: impl FnMut(&mut Self, &str) -> Result<()>) -> Result<bool> {
-        let mut more = self.enter(b'{', b'}')?;
-        let found = more != Next::NotThere;
-        while more == Next::Element {
+    #[inline(never)]
+    pub(crate) fn object(&mut self, member: &mut dyn FnMut(&mut Self, &str) -> Result<()>) -> Result<bool> {
+        self.object_here(member)
+    }
+
+    /// The same, part of who calls it.
+    #[inline(always)]
+    pub(crate) fn object_here(&mut self, mut member: impl FnMut(&mut Self, &str) -> Result<()>) -> Result<bool> {
+        let next = self.enter(b'{', b'}')?;
+        let mut more = next == Next::Element;
+        while more {
             let key = self.key()?;
             let resolved;
             let key = match key.plain() {
@@ -104,21 +110,21 @@ impl<'a> Reader<'a> {
                 }
             };
             member(self, key)?;
-            more = self.behind_element(b'}')?;
+            more = self.behind_member()?;
         }
-        Ok(found)
+        Ok(next != Next::NotThere)
     }
 
     /// Calls `element` at each element of the array that stands here, which `element` must consume. Anything else than an
     /// array is skipped, and false returned.
     pub(crate) fn array(&mut self, mut element: impl FnMut(&mut Self) -> Result<()>) -> Result<bool> {
-        let mut more = self.enter(b'[', b']')?;
-        let found = more != Next::NotThere;
-        while more == Next::Element {
+        let next = self.enter(b'[', b']')?;
+        let mut more = next == Next::Element;
+        while more {
             element(self)?;
             more = self.behind_element(b']')?;
         }
-        Ok(found)
+        Ok(next != Next::NotThere)
     }
 
     /// Whether a string stands here.
@@ -131,7 +137,7 @@ impl<'a> Reader<'a> {
         self.peek() == Some(b'{')
     }
 
-    // What reads into a slot stays out of line: it is called for every field of every record, and the old value must go.
+    // What reads into a slot stays out of line: it is called for every field of every record.
 
     /// Puts the string that stands here into `slot`.
     #[inline(never)]
@@ -149,10 +155,14 @@ impl<'a> Reader<'a> {
     /// Puts the string that stands here into `slot`, or the number as it is written.
     #[inline(never)]
     pub(crate) fn scalar(&mut self, slot: &mut Option<JsonStr<'a>>) -> Result<()> {
-        match self.peek() {
-            Some(b'-' | b'0'..=b'9') => *slot = Some(self.raw()?.into()),
-            _ => self.string(slot)?,
-        }
+        *slot = match self.peek() {
+            Some(b'"') => Some(self.quoted_here()?),
+            Some(b'-' | b'0'..=b'9') => Some(self.raw()?.into()),
+            _ => {
+                self.pass()?;
+                None
+            }
+        };
         Ok(())
     }
 
@@ -160,8 +170,14 @@ impl<'a> Reader<'a> {
     #[inline(never)]
     pub(crate) fn member(&mut self, name: &str, slot: &mut Option<JsonStr<'a>>) -> Result<()> {
         *slot = None;
-        self.object(|reader, key| if key == name { reader.scalar(slot) } else { reader.pass() })?;
+        self.object(&mut |reader, key| if key == name { reader.scalar(slot) } else { reader.pass() })?;
         Ok(())
+    }
+
+    /// Puts the string that stands here into `slot`, or one scalar member of the object that does.
+    #[inline(never)]
+    pub(crate) fn string_or_member(&mut self, name: &str, slot: &mut Option<JsonStr<'a>>) -> Result<()> {
+        if self.at_string() { self.string(slot) } else { self.member(name, slot) }
     }
 
     /// Puts the boolean that stands here into `slot`.
@@ -211,7 +227,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn pass(&mut self) -> Result<()> {
         match self.peek() {
             Some(b'"') => self.quoted().map(drop),
-            Some(b'{') => self.object(|reader, _| reader.pass()).map(drop),
+            Some(b'{') => self.object_here(|reader, _| reader.pass()).map(drop),
             Some(b'[') => self.array(Self::pass).map(drop),
             Some(b't') => self.literal("true"),
             Some(b'f') => self.literal("false"),
@@ -242,18 +258,17 @@ impl<'a> Reader<'a> {
     /// The next byte that is not a blank. Few bodies have any.
     #[inline(always)]
     pub(crate) fn peek(&mut self) -> Option<u8> {
-        if let Some(b' ' | b'\n' | b'\r' | b'\t') = self.text.as_bytes().get(self.at) {
-            self.pass_blanks();
+        match self.text.as_bytes().get(self.at) {
+            Some(..=b' ') => self.behind_blanks(),
+            next => next.copied(),
         }
-        self.text.as_bytes().get(self.at).copied()
     }
 
     #[inline(never)]
-    fn pass_blanks(&mut self) {
+    fn behind_blanks(&mut self) -> Option<u8> {
         self.advance(self.rest().iter().take_while(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t')).count());
+        self.rest().first().copied()
     }
-
-    // What follows is called from every reader of every record: kept out of line, or the guests double in size.
 
     /// Goes inside the object or array that stands here, or past anything else.
     #[inline(never)]
@@ -270,8 +285,10 @@ impl<'a> Reader<'a> {
         Ok(Next::Element)
     }
 
+    // A member's key and comma are part of who reads the object, of which there are three: calls would cost as much as they do.
+
     /// The key that stands here, and past its colon.
-    #[inline(never)]
+    #[inline(always)]
     fn key(&mut self) -> Result<JsonStr<'a>> {
         if self.peek() != Some(b'"') {
             return self.fault();
@@ -284,17 +301,27 @@ impl<'a> Reader<'a> {
         Ok(key)
     }
 
-    /// Past the comma behind an element, or out of the object or array.
+    /// Past the comma behind a member, or out of the object: whether there is one more.
+    #[inline(always)]
+    fn behind_member(&mut self) -> Result<bool> {
+        if self.peek() == Some(b',') {
+            self.advance(1);
+            return Ok(true);
+        }
+        self.behind_element(b'}')
+    }
+
+    /// Past the comma behind an element, or out of the object or array: whether there is one more.
     #[inline(never)]
-    fn behind_element(&mut self, close: u8) -> Result<Next> {
+    fn behind_element(&mut self, close: u8) -> Result<bool> {
         match self.peek() {
             Some(b',') => {
                 self.advance(1);
-                Ok(Next::Element)
+                Ok(true)
             }
             Some(byte) if byte == close => {
                 self.ascend();
-                Ok(Next::End)
+                Ok(false)
             }
             _ => self.fault(),
         }
@@ -315,7 +342,7 @@ impl<'a> Reader<'a> {
     }
 
     fn literal(&mut self, word: &str) -> Result<()> {
-        if !self.rest().get(..word.len()).is_some_and(|bytes| same_bytes(bytes, word.as_bytes())) {
+        if !self.text.get(self.at..self.at.wrapping_add(word.len())).is_some_and(|text| same(text, word)) {
             return self.fault();
         }
         self.advance(word.len());

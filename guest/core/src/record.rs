@@ -6,7 +6,7 @@
 use alloc::vec::Vec;
 
 use crate::event::Span;
-use crate::json::{JsonStr, Reader, Result, same};
+use crate::json::{JsonStr, Reader, Result, same, same_here};
 
 /// The most elements that are read of a list inside an event.
 const MAX_ELEMENTS: usize = 1000;
@@ -16,35 +16,15 @@ pub(crate) trait Read<'a> {
     fn read(&mut self, reader: &mut Reader<'a>) -> Result<()>;
 }
 
-/// Where the value under a key goes.
-pub(crate) enum Slot<'s, 'a> {
-    /// All of it.
-    Value(&'s mut dyn Read<'a>),
-    /// One member of the object that it is.
-    Member(&'static str, &'s mut Option<JsonStr<'a>>),
-    /// All of it, or one member of the object that it is.
-    ValueOrMember(&'static str, &'s mut Option<JsonStr<'a>>),
-}
-
 /// A struct whose fields are members of an object.
 pub(crate) trait Record<'a> {
-    /// Where the value under `key` goes.
-    fn slot(&mut self, key: &str) -> Option<Slot<'_, 'a>>;
-}
-
-/// Takes the member that a reader stands at.
-pub(crate) fn member<'a>(record: &mut dyn Record<'a>, reader: &mut Reader<'a>, key: &str) -> Result<()> {
-    match record.slot(key) {
-        Some(Slot::Value(value)) => value.read(reader),
-        Some(Slot::ValueOrMember(_, value)) if reader.at_string() => reader.string(value),
-        Some(Slot::Member(name, value) | Slot::ValueOrMember(name, value)) => reader.member(name, value),
-        None => reader.pass(),
-    }
+    /// Takes the value under `key`, at which a reader stands, or passes over it.
+    fn take(&mut self, key: &str, reader: &mut Reader<'a>) -> Result<()>;
 }
 
 /// Takes every member of the object that a reader stands at. Anything else than an object is skipped, and false returned.
 pub(crate) fn members<'a>(record: &mut dyn Record<'a>, reader: &mut Reader<'a>) -> Result<bool> {
-    reader.object(|reader, key| member(record, reader, key))
+    reader.object_here(|reader, key| record.take(key, reader))
 }
 
 /// The keys that a record knows, and where each stands among them: a hash table that is made when this is compiled.
@@ -94,14 +74,22 @@ impl<const COUNT: usize> Keys<COUNT> {
 
 #[inline(never)]
 fn place(names: &[&str], table: &Table, key: &str) -> Option<usize> {
-    let mut place = home(key);
+    let home = home(key);
+    let index = usize::from(*table.get(home)?);
+    // None stands where it is free.
+    if same_here(names.get(index)?, key) { Some(index) } else { place_behind(home, names, table, key) }
+}
+
+/// Where it stands if another name has its home.
+#[cold]
+fn place_behind(home: usize, names: &[&str], table: &Table, key: &str) -> Option<usize> {
+    let mut place = home;
     loop {
+        place = next(place);
         let index = usize::from(*table.get(place)?);
-        // None stands where it is free.
         if same(names.get(index)?, key) {
             return Some(index);
         }
-        place = next(place);
     }
 }
 
@@ -179,10 +167,10 @@ numbers!(u64, i64);
 /// it, or with `or` from either. A field without a key is filled in elsewhere.
 macro_rules! record {
     (@field $field:ident $key:literal) => { Field::$field };
-    (@slot $field:expr, $key:literal) => { $crate::record::Slot::Value(&mut $field) };
-    (@slot $field:expr, $key:literal, . $member:literal) => { $crate::record::Slot::Member($member, &mut $field) };
-    (@slot $field:expr, $key:literal, or $member:literal) => {
-        $crate::record::Slot::ValueOrMember($member, &mut $field)
+    (@take $reader:ident, $field:expr, $key:literal) => { $crate::record::Read::read(&mut $field, $reader) };
+    (@take $reader:ident, $field:expr, $key:literal, . $member:literal) => { $reader.member($member, &mut $field) };
+    (@take $reader:ident, $field:expr, $key:literal, or $member:literal) => {
+        $reader.string_or_member($member, &mut $field)
     };
     (
         $(#[$attribute:meta])*
@@ -202,7 +190,7 @@ macro_rules! record {
         }
 
         impl<'a> $crate::record::Record<'a> for $name<'a> {
-            fn slot(&mut self, key: &str) -> Option<$crate::record::Slot<'_, 'a>> {
+            fn take(&mut self, key: &str, reader: &mut $crate::json::Reader<'a>) -> $crate::json::Result<()> {
                 #[allow(non_camel_case_types, reason = "variants are the names of fields")]
                 enum Field { $($(#[doc = $key] $field,)?)* }
                 const NAMES: &[&str] = &[$($($key, $($other_key,)*)?)*];
@@ -212,11 +200,12 @@ macro_rules! record {
                     $crate::record::record!(@field $field $key),
                     $($crate::record::record!(@field $field $other_key),)*
                 )?)*];
-                Some(match FIELDS.get(KEYS.place(key)?)? {
-                    $($(Field::$field => $crate::record::record!(
-                        @slot self.$field, $key $(, . $member)? $(, or $either)?
+                match KEYS.place(key).and_then(|place| FIELDS.get(place)) {
+                    $($(Some(Field::$field) => $crate::record::record!(
+                        @take reader, self.$field, $key $(, . $member)? $(, or $either)?
                     ),)?)*
-                })
+                    None => reader.pass(),
+                }
             }
         }
 

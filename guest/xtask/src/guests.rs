@@ -159,11 +159,12 @@ fn is_newer(path: &Path, source: &Path) -> bool {
 }
 
 /// Flags for rustc. SHA-256 is most of what a guest does, and sha2 has a faster one where SIMD may be used, which every host
-/// of ours allows. Paths of the machine that builds stay out of panic messages, so that the same sources give the same file
-/// everywhere.
+/// of ours allows. Paths of the machine that builds, and of the registry that it has crates from, stay out of panic messages, so
+/// that the same sources give the same file everywhere.
 fn flags(house: &House) -> Vec<String> {
     let home = std::env::var("CARGO_HOME").or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cargo")));
-    let crates = home.map(|home| format!("--remap-path-prefix={home}/registry/src=crates"));
-    let sources = format!("--remap-path-prefix={}=hookgate", house.root.display());
-    [String::from("-Ctarget-feature=+simd128"), sources].into_iter().chain(crates).collect()
+    let registries = home.ok().and_then(|home| fs::read_dir(Path::new(&home).join("registry/src")).ok());
+    let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
+    let crates = registries.into_iter().flatten().flatten().map(|registry| remap(&registry.path(), "crates"));
+    [String::from("-Ctarget-feature=+simd128"), remap(&house.root, "hookgate")].into_iter().chain(crates).collect()
 }

@@ -7,7 +7,7 @@ use super::Detail;
 use super::message::{Conversation, Message};
 use crate::event::Span;
 use crate::json::{JsonStr, Reader, Result};
-use crate::record::{self, Read, record};
+use crate::record::{Read, Record, record};
 use crate::write::written;
 
 written! {
@@ -294,9 +294,9 @@ type Family<'a> = fn(Payload<'a>) -> Detail<'a>;
 impl<'a> Payload<'a> {
     pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self> {
         let mut payload = Self { root: Raw::default(), data: None };
-        reader.object(|reader, key| match key {
+        reader.object(&mut |reader, key| match key {
             "data" => payload.data.read(reader),
-            _ => record::member(&mut payload.root, reader, key),
+            _ => payload.root.take(key, reader),
         })?;
         Ok(payload)
     }

@@ -1,44 +1,54 @@
 //! Bytes, several at a time.
 
-/// How many bytes from the start on need no second look inside a string. A block at a time, since most of a body is strings.
+/// How many bytes from the start on need no second look inside a string. A block at a time, since most of a body is strings;
+/// and for those that end within the first, as most do, without a loop.
 #[inline]
 pub(crate) fn plain_run(bytes: &[u8]) -> usize {
+    match bytes.split_first_chunk().map(|(block, rest)| (block::plain(block), rest)) {
+        Some((run @ ..block::SIZE, _)) => run,
+        Some((run, rest)) => run.wrapping_add(long_plain_run(rest)),
+        None => long_plain_run(bytes),
+    }
+}
+
+#[inline(never)]
+fn long_plain_run(bytes: &[u8]) -> usize {
     let (blocks, rest) = bytes.as_chunks();
     let mut run = 0_usize;
     for block in blocks {
         let plain = block::plain(block);
         run = run.wrapping_add(plain);
-        if plain < block.len() {
+        if plain < block::SIZE {
             return run;
         }
     }
-    run.wrapping_add(last_plain_run(rest))
-}
-
-/// The same of bytes that are less than a block, as they are at a body's end alone.
-#[cold]
-fn last_plain_run(bytes: &[u8]) -> usize {
     let is_special = |byte: &u8| matches!(byte, 0..0x20 | b'"' | b'\\');
-    bytes.iter().position(is_special).unwrap_or(bytes.len())
+    run.wrapping_add(rest.iter().position(is_special).unwrap_or(rest.len()))
 }
 
 /// Whether two texts are the same. WebAssembly's `memcmp` goes byte by byte, and nearly every key of a body is compared.
 /// Not for secrets: it ends where they differ.
 #[inline]
 pub(crate) fn same(left: &str, right: &str) -> bool {
-    left.len() == right.len() && same_bytes(left.as_bytes(), right.as_bytes())
+    #[inline(never)]
+    fn apart(left: &str, right: &str) -> bool {
+        same_here(left, right)
+    }
+    left.len() == right.len() && apart(left, right)
 }
 
-/// The same of bytes that are as many.
-#[inline(never)]
-pub(super) fn same_bytes(left: &[u8], right: &[u8]) -> bool {
+/// The same, part of who calls it: whoever looks for a body's keys.
+#[inline(always)]
+pub(crate) fn same_here(left: &str, right: &str) -> bool {
+    let (left, right) = (left.as_bytes(), right.as_bytes());
     let words = |bytes| <[u8]>::as_chunks(bytes).0.iter().copied().map(u64::from_le_bytes);
-    match left.len() {
-        0..4 => left.iter().eq(right),
-        4..8 => ends(left, u32::from_le_bytes) == ends(right, u32::from_le_bytes),
-        8..=16 => ends(left, u64::from_le_bytes) == ends(right, u64::from_le_bytes),
-        _ => ends(left, u64::from_le_bytes) == ends(right, u64::from_le_bytes) && words(left).eq(words(right)),
-    }
+    left.len() == right.len()
+        && match left.len() {
+            0..4 => left.iter().eq(right),
+            4..8 => ends(left, u32::from_le_bytes) == ends(right, u32::from_le_bytes),
+            8..=16 => ends(left, u64::from_le_bytes) == ends(right, u64::from_le_bytes),
+            _ => ends(left, u64::from_le_bytes) == ends(right, u64::from_le_bytes) && words(left).eq(words(right)),
+        }
 }
 
 /// The words at both ends of bytes: all of them where there are no more than two words.
@@ -78,14 +88,16 @@ fn below(word: u64, least: u8) -> u64 {
 mod block {
     use core::arch::wasm32::{u8x16_bitmask, u8x16_eq, u8x16_lt, u8x16_splat, u64x2, v128_or};
 
+    pub(super) const SIZE: usize = 16;
+
     /// How many bytes stand before the first that is a quote, a backslash or a control character.
     #[inline]
-    pub(super) fn plain(block: &[u8; 16]) -> usize {
+    pub(super) fn plain(block: &[u8; SIZE]) -> usize {
         let &[a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = block;
         let bytes = u64x2(u64::from_le_bytes([a, b, c, d, e, f, g, h]), u64::from_le_bytes([i, j, k, l, m, n, o, p]));
         let is = |byte| u8x16_eq(bytes, u8x16_splat(byte));
         let special = v128_or(v128_or(is(b'"'), is(b'\\')), u8x16_lt(bytes, u8x16_splat(0x20)));
-        usize::try_from(u32::from(u8x16_bitmask(special)).trailing_zeros()).unwrap_or_default().min(block.len())
+        usize::try_from(u32::from(u8x16_bitmask(special)).trailing_zeros()).unwrap_or_default().min(SIZE)
     }
 }
 
@@ -94,9 +106,11 @@ mod block {
 mod block {
     use super::{below, each};
 
+    pub(super) const SIZE: usize = 8;
+
     /// How many bytes stand before the first that is a quote, a backslash or a control character.
     #[inline]
-    pub(super) fn plain(block: &[u8; 8]) -> usize {
+    pub(super) fn plain(block: &[u8; SIZE]) -> usize {
         let word = u64::from_le_bytes(*block);
         let is = |byte| below(word ^ each(byte), 1);
         let special = is(b'"') | is(b'\\') | below(word, 0x20);

@@ -79,7 +79,7 @@ fn nesting_is_limited() {
 fn another_type_than_asked_for_is_skipped() {
     let mut reader = Reader::new(r#"{"a":[1,{"b":2}],"c":"d"}"#);
     let mut seen = Vec::new();
-    let found = reader.object(|reader, key| {
+    let found = reader.object(&mut |reader, key| {
         let mut slot = None;
         reader.string(&mut slot)?;
         seen.push((key.to_string(), slot.map(|found| found.text().into_owned())));

@@ -59,7 +59,7 @@ impl<'a> Entries<'a> {
     fn entry(&mut self, reader: &mut Reader<'a>, body: &'a [u8], limit: usize) -> Result<()> {
         let mut id = None;
         let mut changes = Vec::new();
-        reader.object(|reader, key| {
+        reader.object(&mut |reader, key| {
             match key {
                 "id" => reader.scalar(&mut id)?,
                 "changes" => {
@@ -162,7 +162,7 @@ impl<'a> Entries<'a> {
 impl<'a> Change<'a> {
     fn read(reader: &mut Reader<'a>, limit: usize) -> Result<Self> {
         let mut change = Self::default();
-        reader.object(|reader, key| {
+        reader.object(&mut |reader, key| {
             match key {
                 "field" => reader.string(&mut change.field)?,
                 "value" => {
@@ -180,7 +180,7 @@ impl<'a> Change<'a> {
     fn value(&mut self, reader: &mut Reader<'a>, limit: usize) -> Result<()> {
         // In the order of the body, which becomes the order of the events.
         let mut lists = Vec::new();
-        reader.object(|reader, key| {
+        reader.object(&mut |reader, key| {
             let (which, read): (_, fn(&mut Reader<'a>) -> _) = match key {
                 "metadata" => return reader.member("phone_number_id", &mut self.phone_number_id),
                 "messages" => (0, |reader| record::read(reader).map(Happening::Received)),

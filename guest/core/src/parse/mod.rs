@@ -14,7 +14,7 @@ use core::ops::Range;
 use crate::event::{Batch, Delivery, Event, Kind, NameOrigin, Span, Text};
 use crate::http::{self, Header};
 use crate::json::{self, JsonStr, ParseError, Reader};
-use crate::record;
+use crate::record::{self, Record};
 use item::Item;
 use name::Claims;
 
@@ -69,7 +69,7 @@ pub(crate) fn delivery<'a>(
     let mut reader = Reader::new(json::text(body)?);
     let mut root = Root::default();
     let (is_object, span) =
-        reader.spanned(|reader| reader.object(|reader, key| root.member(reader, key, body, limit)))?;
+        reader.spanned(|reader| reader.object(&mut |reader, key| root.member(reader, key, body, limit)))?;
     reader.finish()?;
     if !is_object {
         return Err(ParseError::NotAnObject);
@@ -132,7 +132,7 @@ impl<'a> Root<'a> {
             "batch_info" => (self.batch_info, self.batch_size) = batch_info(reader)?,
             "object" => reader.string(&mut self.object)?,
             "entry" => self.entries = meta::Entries::read(reader, body, limit)?,
-            _ => record::member(&mut self.item, reader, key)?,
+            _ => self.item.take(key, reader)?,
         }
         Ok(())
     }
@@ -215,7 +215,7 @@ impl<'a> Data<'a> {
 fn batch_info<'a>(reader: &mut Reader<'a>) -> Result<(Batch<'a>, Option<Span>), ParseError> {
     let mut batch = Batch::default();
     let (mut size_span, mut conversation_id) = (None, None);
-    reader.object(|reader, key| {
+    reader.object(&mut |reader, key| {
         match key {
             "size" => {
                 let ((), span) = reader.spanned(|reader| reader.number(&mut batch.size))?;

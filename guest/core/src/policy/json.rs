@@ -24,7 +24,7 @@ impl Json {
         match reader.peek() {
             Some(b'{') => {
                 let mut members = Vec::new();
-                reader.object(|reader, name| {
+                reader.object(&mut |reader, name| {
                     members.push((name.to_owned(), Self::read(reader)?));
                     Ok(())
                 })?;
