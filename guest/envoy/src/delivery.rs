@@ -396,7 +396,7 @@ fn settle(policy: &Policy, source: &str, attempts: &[(usize, Outcome)]) -> Respo
         _ => "failed",
     };
     policy.stats.request(source, result);
-    note("result", result);
+    note("hookgate.result", result);
     settlement.response
 }
 
@@ -413,10 +413,10 @@ fn result(outcome: Outcome, verdict: Verdict) -> &'static str {
     }
 }
 
-/// Leaves a word for Envoy's access log: `%FILTER_STATE(wasm.hookgate.NAME:PLAIN)%`.
+/// Leaves a word for Envoy's access log: `%FILTER_STATE(wasm.NAME:PLAIN)%`.
 pub(crate) fn note(name: &str, value: &str) {
     // An access log without it is no reason to fail a delivery.
-    let _ = host::set_property(&format!("hookgate.{name}"), value);
+    let _ = host::set_property(name, value);
 }
 
 fn seconds(nanoseconds: u64) -> u32 {

@@ -28,8 +28,8 @@ pub(crate) struct Relaying {
 /// Answers with the page, or turns the held request into the target's.
 pub(crate) fn send_on(policy: &Policy, redirect: Redirect<'_>, query: &str) -> Result<Option<Relaying>> {
     let (setup_link, outcome) = (redirect.setup_link.to_owned(), redirect.outcome.as_str());
-    note("source", &setup_link);
-    note("redirect", outcome);
+    note("hookgate.source", &setup_link);
+    note("hookgate.redirect", outcome);
     host::log(Level::Info, &format!("hookgate: unsigned redirect setup_link={setup_link} outcome={outcome}"));
     let relay = match redirect.onward {
         Onward::Page(page) => {
@@ -84,7 +84,7 @@ impl Relaying {
     }
 }
 
-fn tell(policy: &Policy, setup_link: &str, result: &str) {
+fn tell(policy: &Policy, setup_link: &str, result: &'static str) {
     policy.stats.request(setup_link, result);
-    note("result", result);
+    note("hookgate.result", result);
 }

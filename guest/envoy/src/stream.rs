@@ -440,8 +440,8 @@ fn report(policy: &Policy, refusal: &Refusal<'_>) {
     let source = refusal.source.unwrap_or_default();
     let result = refusal.rejection.map_or("handshake", |rejection| rejection.as_str());
     policy.stats.request(source, result);
-    note("source", source);
-    note("result", result);
+    note("hookgate.source", source);
+    note("hookgate.result", result);
     if refusal.rejection.is_some() {
         policy.refusals.add(source, result, refusal.response.status);
     }
@@ -450,12 +450,12 @@ fn report(policy: &Policy, refusal: &Refusal<'_>) {
 /// The access log's words for a genuine delivery, and a line for what is odd about it.
 fn describe(policy: &Policy, deliver: &Deliver<'_>) {
     let source = deliver.proof.source;
-    note("source", source);
+    note("hookgate.source", source);
     if let Some(name) = &deliver.delivery.name {
-        note("event", name);
+        note("hookgate.event", name);
     }
     if let Some(rule) = deliver.routes.iter().find_map(|route| route.rule) {
-        note("rule", rule);
+        note("hookgate.rule", rule);
     }
     if let Some(error) = &deliver.unreadable {
         policy.stats.notice(source, "unreadable");

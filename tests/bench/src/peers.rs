@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, State};
@@ -15,7 +15,8 @@ use axum::routing::any;
 use bytes::Bytes;
 use clap::ValueEnum;
 use hmac::{Hmac, KeyInit, Mac};
-use http::{HeaderMap, Request, StatusCode, Uri};
+use hookgate_core::{Decision, Gate, Head, Header, Secret};
+use http::{HeaderMap, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -24,7 +25,8 @@ use serde_json::Value;
 use sha2::Sha256;
 use tokio::net::TcpListener;
 
-use crate::delivery::SECRET;
+use crate::delivery::{NOW, SECRET};
+use crate::envoy;
 
 /// As large as bodies get.
 const LIMIT: usize = 5 << 20;
@@ -34,6 +36,8 @@ const LIMIT: usize = 5 << 20;
 pub(crate) enum Duty {
     /// Verifies it, for Envoy's ext_authz.
     Check,
+    /// Verifies it, reads it and routes it by Hookgate's own code, for Envoy's ext_authz.
+    Decide,
     /// Verifies it, reads it as JSON and answers.
     Answer,
     /// Verifies it, reads it as JSON and sends it on.
@@ -60,14 +64,40 @@ struct Receiver {
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
     let Arguments { duty, target } = arguments;
     tokio::runtime::Runtime::new()?.block_on(async {
-        let key = Hmac::new_from_slice(SECRET.as_bytes())?;
-        let client = Client::builder(TokioExecutor::new()).build_http();
-        let receiver = Arc::new(Receiver { key, duty, target, client });
-        let app = Router::new().fallback(any(receive)).layer(DefaultBodyLimit::max(LIMIT)).with_state(receiver);
+        let app = if duty == Duty::Decide {
+            Router::new().fallback(any(decide)).with_state(Arc::new(gate()?))
+        } else {
+            let key = Hmac::new_from_slice(SECRET.as_bytes())?;
+            let client = Client::builder(TokioExecutor::new()).build_http();
+            Router::new().fallback(any(receive)).with_state(Arc::new(Receiver { key, duty, target, client }))
+        };
+        let app = app.layer(DefaultBodyLimit::max(LIMIT));
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         println!("listening on http://{}", listener.local_addr()?);
         Ok(axum::serve(listener, app).await?)
     })
+}
+
+/// What decides as in Envoy with nobody behind.
+fn gate() -> anyhow::Result<Gate> {
+    let secret = Secret { name: "SECRET", value: SECRET };
+    Gate::compile(&envoy::policy(&[]).to_string(), &[secret]).map_err(|wrong| anyhow!("the policy is wrong: {wrong:?}"))
+}
+
+async fn decide(
+    State(gate): State<Arc<Gate>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> StatusCode {
+    let headers: Vec<_> =
+        headers.iter().map(|(name, value)| Header { name: name.as_str(), value: value.as_bytes() }).collect();
+    let head = Head { method: method.as_str(), path: uri.path(), headers: &headers };
+    match gate.decide(&hookgate_core::Request { head, body: &body }, NOW) {
+        Decision::Deliver(deliver) if deliver.unreadable.is_none() => StatusCode::OK,
+        _ => StatusCode::UNAUTHORIZED,
+    }
 }
 
 async fn receive(State(receiver): State<Arc<Receiver>>, headers: HeaderMap, body: Bytes) -> StatusCode {
