@@ -13,6 +13,9 @@ use crate::event::Span;
 pub(crate) use scan::{is_visible_without, plain_run, same, same_here};
 pub use text::JsonStr;
 
+/// What is read where a text has ended: a byte that stands in no JSON text.
+const END: u8 = 0;
+
 /// How deep objects and arrays may be nested.
 pub(crate) const MAX_DEPTH: u32 = 64;
 
@@ -82,8 +85,8 @@ impl<'a> Reader<'a> {
     /// Fails unless only blanks are left.
     pub(crate) fn finish(mut self) -> Result<()> {
         match self.peek() {
-            None => Ok(()),
-            Some(_) => self.fault(),
+            END if self.rest().is_empty() => Ok(()),
+            _ => self.fault(),
         }
     }
 
@@ -129,12 +132,12 @@ impl<'a> Reader<'a> {
 
     /// Whether a string stands here.
     pub(crate) fn at_string(&mut self) -> bool {
-        self.peek() == Some(b'"')
+        self.peek() == b'"'
     }
 
     /// Whether an object stands here.
     pub(crate) fn at_object(&mut self) -> bool {
-        self.peek() == Some(b'{')
+        self.peek() == b'{'
     }
 
     // What reads into a slot stays out of line: it is called for every field of every record.
@@ -143,7 +146,7 @@ impl<'a> Reader<'a> {
     #[inline(never)]
     pub(crate) fn string(&mut self, slot: &mut Option<JsonStr<'a>>) -> Result<()> {
         *slot = match self.peek() {
-            Some(b'"') => Some(self.quoted()?),
+            b'"' => Some(self.quoted()?),
             _ => {
                 self.pass()?;
                 None
@@ -156,8 +159,8 @@ impl<'a> Reader<'a> {
     #[inline(never)]
     pub(crate) fn scalar(&mut self, slot: &mut Option<JsonStr<'a>>) -> Result<()> {
         *slot = match self.peek() {
-            Some(b'"') => Some(self.quoted_here()?),
-            Some(b'-' | b'0'..=b'9') => Some(self.raw()?.into()),
+            b'"' => Some(self.quoted_here()?),
+            b'-' | b'0'..=b'9' => Some(self.raw()?.into()),
             _ => {
                 self.pass()?;
                 None
@@ -226,13 +229,13 @@ impl<'a> Reader<'a> {
     #[inline(never)]
     pub(crate) fn pass(&mut self) -> Result<()> {
         match self.peek() {
-            Some(b'"') => self.quoted().map(drop),
-            Some(b'{') => self.object_here(|reader, _| reader.pass()).map(drop),
-            Some(b'[') => self.array(Self::pass).map(drop),
-            Some(b't') => self.literal("true"),
-            Some(b'f') => self.literal("false"),
-            Some(b'n') => self.literal("null"),
-            Some(b'-' | b'0'..=b'9') => self.digits(),
+            b'"' => self.quoted().map(drop),
+            b'{' => self.object_here(|reader, _| reader.pass()).map(drop),
+            b'[' => self.array(Self::pass).map(drop),
+            b't' => self.literal("true"),
+            b'f' => self.literal("false"),
+            b'n' => self.literal("null"),
+            b'-' | b'0'..=b'9' => self.digits(),
             _ => self.fault(),
         }
     }
@@ -255,30 +258,35 @@ impl<'a> Reader<'a> {
         self.at = self.at.wrapping_add(by);
     }
 
-    /// The next byte that is not a blank. Few bodies have any.
+    /// The next byte that is not a blank, or `END`. Few bodies have blanks.
     #[inline(always)]
-    pub(crate) fn peek(&mut self) -> Option<u8> {
-        match self.text.as_bytes().get(self.at) {
-            Some(..=b' ') => self.behind_blanks(),
-            next => next.copied(),
+    pub(crate) fn peek(&mut self) -> u8 {
+        match self.here() {
+            ..=b' ' => self.behind_blanks(),
+            byte => byte,
         }
     }
 
+    /// The next byte, or `END`.
+    fn here(&self) -> u8 {
+        self.text.as_bytes().get(self.at).copied().unwrap_or(END)
+    }
+
     #[inline(never)]
-    fn behind_blanks(&mut self) -> Option<u8> {
+    fn behind_blanks(&mut self) -> u8 {
         self.advance(self.rest().iter().take_while(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t')).count());
-        self.rest().first().copied()
+        self.here()
     }
 
     /// Goes inside the object or array that stands here, or past anything else.
     #[inline(never)]
     fn enter(&mut self, open: u8, close: u8) -> Result<Next> {
-        if self.peek() != Some(open) {
+        if self.peek() != open {
             self.pass()?;
             return Ok(Next::NotThere);
         }
         self.descend()?;
-        if self.peek() == Some(close) {
+        if self.peek() == close {
             self.ascend();
             return Ok(Next::End);
         }
@@ -290,11 +298,11 @@ impl<'a> Reader<'a> {
     /// The key that stands here, and past its colon.
     #[inline(always)]
     fn key(&mut self) -> Result<JsonStr<'a>> {
-        if self.peek() != Some(b'"') {
+        if self.peek() != b'"' {
             return self.fault();
         }
         let key = self.quoted_here()?;
-        if self.peek() != Some(b':') {
+        if self.peek() != b':' {
             return self.fault();
         }
         self.advance(1);
@@ -304,7 +312,7 @@ impl<'a> Reader<'a> {
     /// Past the comma behind a member, or out of the object: whether there is one more.
     #[inline(always)]
     fn behind_member(&mut self) -> Result<bool> {
-        if self.peek() == Some(b',') {
+        if self.peek() == b',' {
             self.advance(1);
             return Ok(true);
         }
@@ -315,11 +323,11 @@ impl<'a> Reader<'a> {
     #[inline(never)]
     fn behind_element(&mut self, close: u8) -> Result<bool> {
         match self.peek() {
-            Some(b',') => {
+            b',' => {
                 self.advance(1);
                 Ok(true)
             }
-            Some(byte) if byte == close => {
+            byte if byte == close => {
                 self.ascend();
                 Ok(false)
             }
@@ -350,20 +358,20 @@ impl<'a> Reader<'a> {
     }
 
     fn digits(&mut self) -> Result<()> {
-        if self.rest().first() == Some(&b'-') {
+        if self.here() == b'-' {
             self.advance(1);
         }
-        match self.rest().first() {
-            Some(b'0') => self.advance(1),
+        match self.here() {
+            b'0' => self.advance(1),
             _ => self.digit_run()?,
         }
-        if self.rest().first() == Some(&b'.') {
+        if self.here() == b'.' {
             self.advance(1);
             self.digit_run()?;
         }
-        if let Some(b'e' | b'E') = self.rest().first() {
+        if let b'e' | b'E' = self.here() {
             self.advance(1);
-            if let Some(b'+' | b'-') = self.rest().first() {
+            if let b'+' | b'-' = self.here() {
                 self.advance(1);
             }
             self.digit_run()?;
@@ -392,7 +400,7 @@ impl<'a> Reader<'a> {
         self.advance(1);
         let start = self.at;
         self.advance(plain_run(self.rest()));
-        let escaped = self.rest().first() != Some(&b'"');
+        let escaped = self.here() != b'"';
         if escaped {
             self.pass_escapes()?;
         }
@@ -404,7 +412,7 @@ impl<'a> Reader<'a> {
     /// Past the rest of a string that has an escape here, as few have.
     #[cold]
     fn pass_escapes(&mut self) -> Result<()> {
-        while self.rest().first() != Some(&b'"') {
+        while self.here() != b'"' {
             self.escape()?;
             self.advance(plain_run(self.rest()));
         }

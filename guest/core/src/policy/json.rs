@@ -22,7 +22,7 @@ impl Json {
     /// The value that stands at a reader.
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, ParseError> {
         match reader.peek() {
-            Some(b'{') => {
+            b'{' => {
                 let mut members = Vec::new();
                 reader.object(&mut |reader, name| {
                     members.push((name.to_owned(), Self::read(reader)?));
@@ -30,7 +30,7 @@ impl Json {
                 })?;
                 Ok(Self::Object(members))
             }
-            Some(b'[') => {
+            b'[' => {
                 let mut values = Vec::new();
                 reader.array(|reader| {
                     values.push(Self::read(reader)?);
@@ -38,7 +38,7 @@ impl Json {
                 })?;
                 Ok(Self::List(values))
             }
-            Some(b'"') => reader.quoted().map(|string| Self::String(string.text().into_owned())),
+            b'"' => reader.quoted().map(|string| Self::String(string.text().into_owned())),
             _ => Ok(match reader.raw()? {
                 "null" => Self::Null,
                 "true" => Self::Bool(true),
