@@ -15,6 +15,7 @@ use crate::lower;
 use crate::options::{Instances, Options};
 use crate::plugin::{Plugin, Shared};
 use crate::secrets::Secrets;
+use crate::settled::Settled;
 use crate::types::{
     Admission, Attempt, Decision, Event, Head, Header, MessageOut, ParseError, Parsed, Proof, Refusal, Rejection,
     Request, Route, Settings, Settlement,
@@ -33,8 +34,7 @@ struct Compiled {
     plugin: Arc<Shared>,
     origin: Origin,
     settings: Settings,
-    /// What is answered when there was nothing to send.
-    nothing: Settlement,
+    settled: Settled,
     idle: Mutex<Vec<Instance>>,
     /// Held by each instance, so that they can be counted.
     census: Arc<()>,
@@ -53,13 +53,12 @@ impl Gate {
         let census = Arc::new(());
         let (mut instance, component) = Instance::compile(plugin, policy, secrets, &census)?;
         let settings = instance.call(plugin, |gate, store, this| gate.call_settings(store, this))?;
-        let nothing = instance.call(plugin, |gate, store, this| gate.call_settle(store, this, &[]))?;
         let (origin, idle) = match &plugin.camera {
             Some(camera) => (Origin::Snapshot(instance.snapshot(component, plugin, camera)?), vec![]),
             None => (Origin::Policy(policy.to_owned(), secrets.clone()), vec![instance]),
         };
         let (plugin, idle) = (Arc::clone(plugin), Mutex::new(idle));
-        let compiled = Compiled { plugin, origin, settings, nothing, idle, census };
+        let compiled = Compiled { plugin, origin, settings, settled: Settled::default(), idle, census };
         Ok(Self { shared: Arc::new(compiled) })
     }
 
@@ -155,15 +154,18 @@ impl Gate {
         self.request(request, |gate, store, this, request| gate.call_narrow(store, this, request, target, events))
     }
 
-    /// What to answer the sender when every message has been tried.
+    /// What to answer the sender when every message has been tried. The plugin is asked once, and what it said is given again
+    /// for the same attempts.
     ///
     /// # Errors
     /// The plugin failed.
     pub fn settle(&self, attempts: &[Attempt<'_>]) -> Result<Settlement, CallError> {
-        if attempts.is_empty() {
-            return Ok(self.shared.nothing.clone());
+        if let Some(settlement) = self.shared.settled.get(attempts) {
+            return Ok(settlement);
         }
-        self.shared.call(|gate, store, this| gate.call_settle(store, this, attempts))
+        let settlement = self.shared.call(|gate, store, this| gate.call_settle(store, this, attempts))?;
+        self.shared.settled.keep(attempts, &settlement);
+        Ok(settlement)
     }
 
     fn request<R>(

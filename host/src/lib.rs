@@ -133,6 +133,7 @@ pub mod secrets;
 mod send;
 #[cfg(feature = "program")]
 pub mod server;
+mod settled;
 mod sha256;
 mod shared;
 mod sign;

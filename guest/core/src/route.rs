@@ -17,8 +17,8 @@ use crate::policy;
 #[derive(Debug)]
 pub(crate) struct Rules {
     rules: Vec<Rule>,
-    /// Which rules ask for a value of a field, in their order.
-    indexed: [Lists; FIELDS],
+    /// Which rules ask for a value of a field, in their order: by the field's place, where any does.
+    indexed: Vec<(usize, Lists)>,
     /// The rules that stand under no value, in their order.
     general: Vec<usize>,
     otherwise: Vec<usize>,
@@ -52,7 +52,7 @@ impl Rules {
     /// What the first rule says that matches `event`, which came by the source named `source`.
     pub(crate) fn route(&self, event: &Event<'_>, source: Option<&str>) -> Matched<'_> {
         let values = values(event, source);
-        let listed = self.indexed.iter().zip(values).filter_map(|(index, value)| index.get(value?));
+        let listed = self.indexed.iter().filter_map(|(field, index)| index.get(values.get(*field).copied()??));
         let mut first: Option<(usize, &Rule)> = None;
         for list in listed.chain([self.general.as_slice()]) {
             let before = list.iter().take_while(|id| first.is_none_or(|(first, _)| **id < first));
@@ -112,8 +112,8 @@ fn values<'e>(event: &'e Event<'_>, source: Option<&'e str>) -> Values<'e> {
 /// What an event is compared with; all of it must hold.
 #[derive(Debug, Default)]
 struct Conditions {
-    /// In the order of [`values`].
-    fields: [Option<AnyOf>; FIELDS],
+    /// By the field's place among [`values`].
+    fields: Vec<(usize, AnyOf)>,
     new_conversation: Option<bool>,
     test: Option<bool>,
     text_prefixes: Option<Vec<String>>,
@@ -129,21 +129,23 @@ impl Conditions {
         let strings = |values: Option<policy::AnyOf<policy::Term>>| {
             values.map(|values| values.0.into_iter().map(|term| term.0).collect())
         };
+        let fields: [_; FIELDS] = [
+            terms(conditions.conversation_id),
+            terms(conditions.phone_number_id),
+            terms(conditions.customer_id),
+            terms(conditions.business_account_id),
+            conditions.event.map(AnyOf::patterns),
+            terms(conditions.message_type),
+            terms(conditions.status),
+            terms(conditions.origin),
+            terms(conditions.direction),
+            conditions.source.map(|sources| AnyOf::exact(sources.0.into_iter().map(|source| source.0))),
+            conditions.kind.map(|kinds| AnyOf::exact(kinds.0.into_iter().map(|kind: Kind| kind.as_str().into()))),
+            terms(conditions.payload_version),
+        ];
+        let fields = fields.into_iter().enumerate();
         Self {
-            fields: [
-                terms(conditions.conversation_id),
-                terms(conditions.phone_number_id),
-                terms(conditions.customer_id),
-                terms(conditions.business_account_id),
-                conditions.event.map(AnyOf::patterns),
-                terms(conditions.message_type),
-                terms(conditions.status),
-                terms(conditions.origin),
-                terms(conditions.direction),
-                conditions.source.map(|sources| AnyOf::exact(sources.0.into_iter().map(|source| source.0))),
-                conditions.kind.map(|kinds| AnyOf::exact(kinds.0.into_iter().map(|kind: Kind| kind.as_str().into()))),
-                terms(conditions.payload_version),
-            ],
+            fields: fields.filter_map(|(field, wanted)| Some((field, wanted?))).collect(),
             new_conversation: conditions.new_conversation,
             test: conditions.test,
             text_prefixes: strings(text_prefixes),
@@ -153,7 +155,7 @@ impl Conditions {
 
     /// The fields, by their place, for which all values that match can be told.
     fn exact(&self) -> impl Iterator<Item = (usize, &[String])> {
-        self.fields.iter().enumerate().filter_map(|(field, wanted)| Some((field, wanted.as_ref()?.values()?)))
+        self.fields.iter().filter_map(|(field, wanted)| Some((*field, wanted.values()?)))
     }
 
     fn match_all(&self, event: &Event<'_>, values: &Values<'_>) -> bool {
@@ -162,9 +164,11 @@ impl Conditions {
                 event.text.as_deref().is_some_and(|text| wanted.iter().any(|wanted| holds(text, wanted)))
             })
         };
-        self.fields.iter().zip(values).all(|(wanted, value)| {
-            wanted.as_ref().is_none_or(|wanted| value.is_some_and(|value| wanted.matches(value)))
-        }) && self.new_conversation.is_none_or(|wanted| event.new_conversation == Some(wanted))
+        let has = |field: usize, wanted: &AnyOf| {
+            values.get(field).copied().flatten().is_some_and(|value| wanted.matches(value))
+        };
+        self.fields.iter().all(|(field, wanted)| has(*field, wanted))
+            && self.new_conversation.is_none_or(|wanted| event.new_conversation == Some(wanted))
             && self.test.is_none_or(|wanted| event.test == wanted)
             && text(&self.text_prefixes, |text, prefix| text.starts_with(prefix))
             && text(&self.text_parts, contains)
@@ -222,7 +226,7 @@ impl AnyOf {
     }
 }
 
-fn index(rules: &[Rule]) -> ([Lists; FIELDS], Vec<usize>) {
+fn index(rules: &[Rule]) -> (Vec<(usize, Lists)>, Vec<usize>) {
     let mut shared: [Index<'_>; FIELDS] = Default::default();
     for rule in rules {
         for (field, values) in rule.when.exact() {
@@ -248,7 +252,8 @@ fn index(rules: &[Rule]) -> ([Lists; FIELDS], Vec<usize>) {
             None => general.push(id),
         }
     }
-    (indexed, general)
+    let indexed = indexed.into_iter().enumerate().filter(|(_, lists)| !lists.is_empty());
+    (indexed.collect(), general)
 }
 
 #[cfg(test)]

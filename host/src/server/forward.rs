@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING,
+    UPGRADE,
+};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use http_body_util::{BodyExt, Full, Limited};
@@ -24,7 +27,21 @@ const CONNECT: Duration = Duration::from_secs(3);
 const ANSWER_BYTES: usize = 64 * 1024;
 const ANSWER_TIME: Duration = Duration::from_secs(1);
 
-const ONE_HOP: [&str; 4] = ["keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization"];
+/// RFC 9110, section 7.6.1, and what it says of single fields; `host` and `content-length` are the client's.
+static ONE_HOP: [HeaderName; 12] = [
+    CONNECTION,
+    CONTENT_LENGTH,
+    EXPECT,
+    HOST,
+    HeaderName::from_static("keep-alive"),
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    HeaderName::from_static("proxy-connection"),
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
 
 /// Where the messages of one target go.
 #[derive(Clone, Debug)]
@@ -146,7 +163,6 @@ fn changed(received: &Received, drop: &[String], set: &[HeaderOut]) -> Result<He
     Ok(headers)
 }
 
-/// RFC 9110, section 7.6.1; `host` and `content-length` are the client's.
 pub(crate) fn strip_one_hop(headers: &mut HeaderMap) {
     let listed: Vec<HeaderName> = headers
         .get_all(CONNECTION)
@@ -155,12 +171,7 @@ pub(crate) fn strip_one_hop(headers: &mut HeaderMap) {
         .flat_map(|value| value.split(','))
         .filter_map(|name| name.trim().parse().ok())
         .collect();
-    for name in
-        listed.into_iter().chain([CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE])
-    {
-        headers.remove(name);
-    }
-    for name in ONE_HOP {
+    for name in listed.iter().chain(&ONE_HOP) {
         headers.remove(name);
     }
 }

@@ -9,7 +9,6 @@ use serde_json::{Map, Value, json};
 use super::*;
 use crate::event::Span;
 use crate::gate::{Gate, Secret};
-use crate::index::Lists;
 
 fn gate(rules: &Value) -> Gate {
     let policy = json!({
@@ -267,7 +266,7 @@ fn ten_thousand_rules_ask_an_event_of_a_few_only() {
         })
         .collect();
     let gate = gate(&json!(rules));
-    let longest = gate.rules.indexed.iter().map(Lists::longest).max();
+    let longest = gate.rules.indexed.iter().map(|(_, lists)| lists.longest()).max();
     assert_eq!((longest, gate.rules.general.len()), (Some(1), 0));
     let event = Event { phone_number_id: some("7777"), customer_id: some("all"), ..received() };
     assert_eq!(gate.rules.route(&event, None).rule, Some("7777"));

@@ -1,0 +1,83 @@
+//! What has been said about attempts before: nearly every delivery ends like the one before it, and asking the plugin costs more
+//! than to look it up.
+
+use std::sync::{PoisonError, RwLock};
+
+use crate::types::{Attempt, Outcome, Settlement};
+
+/// So many different lists of attempts are remembered, and none that is longer: statuses come from outside.
+const MOST: usize = 64;
+const LONGEST: usize = 8;
+
+#[derive(Default)]
+pub(crate) struct Settled(RwLock<Vec<(Vec<(String, Outcome)>, Settlement)>>);
+
+impl Settled {
+    pub(crate) fn get(&self, attempts: &[Attempt<'_>]) -> Option<Settlement> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        known.iter().find(|(known, _)| are(known, attempts)).map(|(_, settlement)| settlement.clone())
+    }
+
+    pub(crate) fn keep(&self, attempts: &[Attempt<'_>], settlement: &Settlement) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if attempts.len() <= LONGEST && known.len() < MOST && !known.iter().any(|(known, _)| are(known, attempts)) {
+            let attempts = attempts.iter().map(|attempt| (attempt.target.to_owned(), attempt.outcome)).collect();
+            known.push((attempts, settlement.clone()));
+        }
+    }
+}
+
+fn are(known: &[(String, Outcome)], attempts: &[Attempt<'_>]) -> bool {
+    known
+        .iter()
+        .map(|(target, outcome)| (target.as_str(), *outcome))
+        .eq(attempts.iter().map(|attempt| (attempt.target, attempt.outcome)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{Response, Verdict};
+
+    fn settlement(status: u16) -> Settlement {
+        let response = Response { status, headers: vec![], body: vec![] };
+        Settlement { response, verdicts: vec![Verdict::Delivered] }
+    }
+
+    fn answered(target: &str, status: u16) -> Attempt<'_> {
+        Attempt { target, outcome: Outcome::Answered(status) }
+    }
+
+    #[test]
+    fn the_same_attempts_are_known_and_no_others() {
+        let settled = Settled::default();
+        let both = [answered("bot", 200), answered("crm", 500)];
+        settled.keep(&both, &settlement(502));
+        settled.keep(&[], &settlement(200));
+        assert_eq!(settled.get(&both), Some(settlement(502)));
+        assert_eq!(settled.get(&[]), Some(settlement(200)));
+        let others: [&[_]; 4] = [
+            &[answered("crm", 500), answered("bot", 200)],
+            &[answered("bot", 200), answered("crm", 200)],
+            &[answered("bot", 200)],
+            &[answered("bot", 200), answered("crm", 500), answered("crm", 500)],
+        ];
+        for other in others {
+            assert_eq!(settled.get(other), None);
+        }
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let settled = Settled::default();
+        let long = [answered("bot", 200); LONGEST + 1];
+        settled.keep(&long, &settlement(200));
+        assert_eq!(settled.get(&long), None);
+        for status in 0..1000 {
+            settled.keep(&[answered("bot", status)], &settlement(status));
+            settled.keep(&[answered("bot", status)], &settlement(status));
+        }
+        let known = (0..1000).filter(|status| settled.get(&[answered("bot", *status)]).is_some()).count();
+        assert_eq!(known, MOST);
+    }
+}
