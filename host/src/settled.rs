@@ -10,28 +10,33 @@ const MOST: usize = 64;
 const LONGEST: usize = 8;
 
 #[derive(Default)]
-pub(crate) struct Settled(RwLock<Vec<(Vec<(String, Outcome)>, Settlement)>>);
+pub(crate) struct Settled(RwLock<Vec<Known>>);
+
+struct Known {
+    attempts: Vec<(String, Outcome)>,
+    settlement: Settlement,
+}
 
 impl Settled {
     pub(crate) fn get(&self, attempts: &[Attempt<'_>]) -> Option<Settlement> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        known.iter().find(|(known, _)| are(known, attempts)).map(|(_, settlement)| settlement.clone())
+        known.iter().find(|known| known.is_about(attempts)).map(|known| known.settlement.clone())
     }
 
     pub(crate) fn keep(&self, attempts: &[Attempt<'_>], settlement: &Settlement) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if attempts.len() <= LONGEST && known.len() < MOST && !known.iter().any(|(known, _)| are(known, attempts)) {
+        if attempts.len() <= LONGEST && known.len() < MOST && !known.iter().any(|known| known.is_about(attempts)) {
             let attempts = attempts.iter().map(|attempt| (attempt.target.to_owned(), attempt.outcome)).collect();
-            known.push((attempts, settlement.clone()));
+            known.push(Known { attempts, settlement: settlement.clone() });
         }
     }
 }
 
-fn are(known: &[(String, Outcome)], attempts: &[Attempt<'_>]) -> bool {
-    known
-        .iter()
-        .map(|(target, outcome)| (target.as_str(), *outcome))
-        .eq(attempts.iter().map(|attempt| (attempt.target, attempt.outcome)))
+impl Known {
+    fn is_about(&self, attempts: &[Attempt<'_>]) -> bool {
+        let known = self.attempts.iter().map(|(target, outcome)| (target.as_str(), *outcome));
+        known.eq(attempts.iter().map(|attempt| (attempt.target, attempt.outcome)))
+    }
 }
 
 #[cfg(test)]
@@ -70,7 +75,7 @@ mod tests {
     #[test]
     fn memory_is_bounded() {
         let settled = Settled::default();
-        let long = [answered("bot", 200); LONGEST + 1];
+        let long: [_; LONGEST + 1] = std::array::from_fn(|_| answered("bot", 200));
         settled.keep(&long, &settlement(200));
         assert_eq!(settled.get(&long), None);
         for status in 0..1000 {
