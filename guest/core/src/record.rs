@@ -18,18 +18,33 @@ pub(crate) trait Read<'a> {
 
 /// A struct whose fields are members of an object.
 pub(crate) trait Record<'a> {
-    /// Takes the value under `key`, at which a reader stands, or passes over it.
-    fn take(&mut self, key: &str, reader: &mut Reader<'a>) -> Result<()>;
+    /// The keys of its fields.
+    fn keys(&self) -> &'static Keys;
+
+    /// Takes the value at which a reader stands into the field of the key that stands at `place` among them.
+    fn take(&mut self, place: usize, reader: &mut Reader<'a>) -> Result<()>;
+}
+
+/// Takes the value under `key`, at which a reader stands, or passes over it.
+pub(crate) fn member<'a>(record: &mut dyn Record<'a>, key: &str, reader: &mut Reader<'a>) -> Result<()> {
+    match record.keys().place(key) {
+        Some(place) => record.take(place, reader),
+        None => reader.pass(),
+    }
 }
 
 /// Takes every member of the object that a reader stands at. Anything else than an object is skipped, and false returned.
 pub(crate) fn members<'a>(record: &mut dyn Record<'a>, reader: &mut Reader<'a>) -> Result<bool> {
-    reader.object_here(|reader, key| record.take(key, reader))
+    let keys = record.keys();
+    reader.object_here(|reader, key| match keys.place(key) {
+        Some(place) => record.take(place, reader),
+        None => reader.pass(),
+    })
 }
 
 /// The keys that a record knows, and where each stands among them: a hash table that is made when this is compiled.
-pub(crate) struct Keys<const COUNT: usize> {
-    names: [&'static str; COUNT],
+pub(crate) struct Keys {
+    names: &'static [&'static str],
     table: Table,
 }
 
@@ -44,18 +59,18 @@ const MOST: usize = 48;
 /// No name stands there.
 const FREE: u8 = u8::MAX;
 
-impl<const COUNT: usize> Keys<COUNT> {
+impl Keys {
     #[allow(
         clippy::arithmetic_side_effects,
         clippy::as_conversions,
         clippy::indexing_slicing,
         reason = "it runs in the compiler"
     )]
-    pub(crate) const fn new(names: [&'static str; COUNT]) -> Self {
-        assert!(COUNT <= MOST);
+    pub(crate) const fn new(names: &'static [&'static str]) -> Self {
+        assert!(names.len() <= MOST);
         let mut table = [FREE; PLACES];
         let mut index = 0;
-        while index < COUNT {
+        while index < names.len() {
             let mut place = home(names[index]);
             while table[place] != FREE {
                 place = next(place);
@@ -67,28 +82,24 @@ impl<const COUNT: usize> Keys<COUNT> {
     }
 
     /// Where `key` stands among them.
-    pub(crate) fn place(&self, key: &str) -> Option<usize> {
-        place(&self.names, &self.table, key)
+    #[inline(always)]
+    fn place(&self, key: &str) -> Option<usize> {
+        let home = home(key);
+        let index = usize::from(*self.table.get(home)?);
+        // None stands where it is free.
+        if same_here(self.names.get(index)?, key) { Some(index) } else { self.place_behind(home, key) }
     }
-}
 
-#[inline(never)]
-fn place(names: &[&str], table: &Table, key: &str) -> Option<usize> {
-    let home = home(key);
-    let index = usize::from(*table.get(home)?);
-    // None stands where it is free.
-    if same_here(names.get(index)?, key) { Some(index) } else { place_behind(home, names, table, key) }
-}
-
-/// Where it stands if another name has its home.
-#[cold]
-fn place_behind(home: usize, names: &[&str], table: &Table, key: &str) -> Option<usize> {
-    let mut place = home;
-    loop {
-        place = next(place);
-        let index = usize::from(*table.get(place)?);
-        if same(names.get(index)?, key) {
-            return Some(index);
+    /// Where it stands if another name has its home.
+    #[cold]
+    fn place_behind(&self, home: usize, key: &str) -> Option<usize> {
+        let mut place = home;
+        loop {
+            place = next(place);
+            let index = usize::from(*self.table.get(place)?);
+            if same(self.names.get(index)?, key) {
+                return Some(index);
+            }
         }
     }
 }
@@ -190,17 +201,19 @@ macro_rules! record {
         }
 
         impl<'a> $crate::record::Record<'a> for $name<'a> {
-            fn take(&mut self, key: &str, reader: &mut $crate::json::Reader<'a>) -> $crate::json::Result<()> {
+            fn keys(&self) -> &'static $crate::record::Keys {
+                static KEYS: $crate::record::Keys = $crate::record::Keys::new(&[$($($key, $($other_key,)*)?)*]);
+                &KEYS
+            }
+
+            fn take(&mut self, place: usize, reader: &mut $crate::json::Reader<'a>) -> $crate::json::Result<()> {
                 #[allow(non_camel_case_types, reason = "variants are the names of fields")]
                 enum Field { $($(#[doc = $key] $field,)?)* }
-                const NAMES: &[&str] = &[$($($key, $($other_key,)*)?)*];
-                const KEYS: &$crate::record::Keys<{ NAMES.len() }> =
-                    &$crate::record::Keys::new([$($($key, $($other_key,)*)?)*]);
                 const FIELDS: &[Field] = &[$($(
                     $crate::record::record!(@field $field $key),
                     $($crate::record::record!(@field $field $other_key),)*
                 )?)*];
-                match KEYS.place(key).and_then(|place| FIELDS.get(place)) {
+                match FIELDS.get(place) {
                     $($(Some(Field::$field) => $crate::record::record!(
                         @take reader, self.$field, $key $(, . $member)? $(, or $either)?
                     ),)?)*
@@ -236,7 +249,7 @@ mod tests {
     #[test]
     fn every_key_is_found_and_no_other() {
         // The second has the hash of the first.
-        const NAMES: [&str; 4] = ["message_id", "massage_jd", "id", ""];
+        const NAMES: &[&str] = &["message_id", "massage_jd", "id", ""];
         assert_eq!(home(NAMES[0]), home(NAMES[1]));
         let keys = Keys::new(NAMES);
         for (place, name) in NAMES.iter().enumerate() {

@@ -27,7 +27,7 @@ const CONNECT: Duration = Duration::from_secs(3);
 const ANSWER_BYTES: usize = 64 * 1024;
 const ANSWER_TIME: Duration = Duration::from_secs(1);
 
-/// RFC 9110, section 7.6.1, and what it says of single fields; `host` and `content-length` are the client's.
+/// RFC 9110, section 7.6.1; `host` and `content-length` are the client's.
 static ONE_HOP: [HeaderName; 12] = [
     CONNECTION,
     CONTENT_LENGTH,

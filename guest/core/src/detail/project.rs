@@ -7,7 +7,7 @@ use super::Detail;
 use super::message::{Conversation, Message};
 use crate::event::Span;
 use crate::json::{JsonStr, Reader, Result};
-use crate::record::{Read, Record, record};
+use crate::record::{self, Read, record};
 use crate::write::written;
 
 written! {
@@ -296,7 +296,7 @@ impl<'a> Payload<'a> {
         let mut payload = Self { root: Raw::default(), data: None };
         reader.object(&mut |reader, key| match key {
             "data" => payload.data.read(reader),
-            _ => payload.root.take(key, reader),
+            _ => record::member(&mut payload.root, key, reader),
         })?;
         Ok(payload)
     }

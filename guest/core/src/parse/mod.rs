@@ -14,7 +14,7 @@ use core::ops::Range;
 use crate::event::{Batch, Delivery, Event, Kind, NameOrigin, Span, Text};
 use crate::http::{self, Header};
 use crate::json::{self, JsonStr, ParseError, Reader};
-use crate::record::{self, Record};
+use crate::record;
 use item::Item;
 use name::Claims;
 
@@ -132,7 +132,7 @@ impl<'a> Root<'a> {
             "batch_info" => (self.batch_info, self.batch_size) = batch_info(reader)?,
             "object" => reader.string(&mut self.object)?,
             "entry" => self.entries = meta::Entries::read(reader, body, limit)?,
-            _ => self.item.take(key, reader)?,
+            _ => record::member(&mut self.item, key, reader)?,
         }
         Ok(())
     }
