@@ -21,7 +21,7 @@ pub(crate) trait Record<'a> {
     /// The keys of its fields.
     fn keys(&self) -> &'static Keys;
 
-    /// Takes the value at which a reader stands into the field of the key that stands at `place` among them.
+    /// Takes the value at which a reader stands into the field whose key stands at `place` among them.
     fn take(&mut self, place: usize, reader: &mut Reader<'a>) -> Result<()>;
 }
 

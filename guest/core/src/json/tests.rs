@@ -52,6 +52,14 @@ fn the_grammar_is_checked_to_the_letter() {
         "\u{feff}{}",
         "NaN",
         "{\"a\":1 \"b\":2}",
+        "tru\u{e9}",
+        "\0",
+        "{}\0",
+        "{\0}",
+        "{\"a\"\0:1}",
+        "[1\0",
+        "\"a\0\"",
+        "\u{b}{}",
     ] {
         assert!(matches!(check(bad), Err(ParseError::NotJson(_))), "{bad}");
     }
