@@ -218,3 +218,26 @@ impl Compiled {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{Outcome, Verdict};
+
+    #[test]
+    fn the_plugin_is_asked_once_about_the_same_attempts() {
+        let policy = r#"{
+            "sources": [{"name": "one", "path": "/one", "secrets": ["ONE"]}],
+            "targets": {"bot": {"url": "http://127.0.0.1:3000/"}}
+        }"#;
+        let gate = Plugin::new(&Options::default()).unwrap().compile(policy, &Secrets::from([("ONE", "1")])).unwrap();
+        let refused = [Attempt { target: "bot", outcome: Outcome::Answered(500) }];
+        let said = gate.settle(&refused).unwrap();
+        assert_eq!((said.response.status, said.verdicts.as_slice()), (502, &[Verdict::Failed][..]));
+        assert_eq!(gate.shared.settled.get(&refused).as_ref(), Some(&said));
+        // What the plugin would never say of these shows that it was not asked.
+        let taken = [Attempt { target: "bot", outcome: Outcome::Answered(200) }];
+        gate.shared.settled.keep(&taken, &said);
+        assert_eq!(gate.settle(&taken).unwrap(), said);
+    }
+}

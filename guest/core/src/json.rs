@@ -145,28 +145,25 @@ impl<'a> Reader<'a> {
     /// Puts the string that stands here into `slot`.
     #[inline(never)]
     pub(crate) fn string(&mut self, slot: &mut Option<JsonStr<'a>>) -> Result<()> {
-        *slot = match self.peek() {
-            b'"' => Some(self.quoted()?),
-            _ => {
-                self.pass()?;
-                None
-            }
-        };
+        *slot = self.text_here(false)?;
         Ok(())
     }
 
     /// Puts the string that stands here into `slot`, or the number as it is written.
     #[inline(never)]
     pub(crate) fn scalar(&mut self, slot: &mut Option<JsonStr<'a>>) -> Result<()> {
-        *slot = match self.peek() {
-            b'"' => Some(self.quoted_here()?),
-            b'-' | b'0'..=b'9' => Some(self.raw()?.into()),
-            _ => {
-                self.pass()?;
-                None
-            }
-        };
+        *slot = self.text_here(true)?;
         Ok(())
+    }
+
+    /// The string that stands here, or the number if `numbers` are wanted too; past anything else.
+    #[inline(always)]
+    fn text_here(&mut self, numbers: bool) -> Result<Option<JsonStr<'a>>> {
+        match self.peek() {
+            b'"' => self.quoted_here().map(Some),
+            b'-' | b'0'..=b'9' if numbers => self.raw().map(|number| Some(number.into())),
+            _ => self.pass().map(|()| None),
+        }
     }
 
     /// Puts one scalar member of the object that stands here into `slot`.

@@ -27,19 +27,23 @@ pub(crate) trait Record<'a> {
 
 /// Takes the value under `key`, at which a reader stands, or passes over it.
 pub(crate) fn member<'a>(record: &mut dyn Record<'a>, key: &str, reader: &mut Reader<'a>) -> Result<()> {
-    match record.keys().place(key) {
-        Some(place) => record.take(place, reader),
-        None => reader.pass(),
-    }
+    let keys = record.keys();
+    member_here(record, keys, key, reader)
 }
 
 /// Takes every member of the object that a reader stands at. Anything else than an object is skipped, and false returned.
 pub(crate) fn members<'a>(record: &mut dyn Record<'a>, reader: &mut Reader<'a>) -> Result<bool> {
     let keys = record.keys();
-    reader.object_here(|reader, key| match keys.place(key) {
+    reader.object_here(|reader, key| member_here(record, keys, key, reader))
+}
+
+/// `keys` are the record's: asked for once for all its members.
+#[inline(always)]
+fn member_here<'a>(record: &mut dyn Record<'a>, keys: &Keys, key: &str, reader: &mut Reader<'a>) -> Result<()> {
+    match keys.place(key) {
         Some(place) => record.take(place, reader),
         None => reader.pass(),
-    })
+    }
 }
 
 /// The keys that a record knows, and where each stands among them: a hash table that is made when this is compiled.
