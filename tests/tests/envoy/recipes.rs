@@ -55,17 +55,55 @@ async fn the_istio_recipe_holds() {
     let documents = documents("istio.yaml");
     let filter = &documents[0]["spec"]["configPatches"][0]["patch"]["value"]["typed_config"]["config"];
     assert_eq!(filter["allow_on_headers_stop_iteration"], true);
-    check_policy(&filter["configuration"]["value"]);
+    let policy = &filter["configuration"]["value"];
+    check_policy(policy);
     check_filter(filter).await;
+    let route = &documents.last().expect("a VirtualService")["spec"]["http"][0]["match"];
+    assert_eq!(*route, json!([{"uri": {"exact": policy["sources"][0]["path"]}}]));
 }
 
 #[tokio::test]
 async fn the_envoy_gateway_recipe_holds() {
     let documents = documents("envoy-gateway.yaml");
-    check_policy(&documents[0]["spec"]["wasm"][0]["config"]);
+    let wasm = &documents[0]["spec"]["wasm"][0];
+    check_policy(&wasm["config"]);
+    assert_eq!(wasm["failOpen"], false);
     let patches = documents[1]["spec"]["jsonPatches"].as_array().expect("patches");
     let switch = patches.iter().find(|patch| patch["operation"]["path"] == "/allow_on_headers_stop_iteration");
-    assert_eq!(switch.expect("the switch")["operation"]["value"], true);
+    let switch = &switch.expect("the switch")["operation"];
+    assert_eq!(switch["value"], true);
+    // Envoy Gateway turns a filter off and back on route by route: a route of our own has to name it.
+    let filter = "envoy.filters.http.wasm/envoyextensionpolicy/default/hookgate/wasm/0";
+    assert!(switch["jsonPath"].as_str().expect("a path").contains(filter));
+    let added = patches.iter().find(|patch| patch["operation"]["path"] == "/virtual_hosts/0/routes/0");
+    let route = &added.expect("a route")["operation"]["value"];
+    let on = json!({"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "config": {}});
+    assert_eq!(route["typed_per_filter_config"], json!({filter: on}));
+    let path = &documents.last().expect("an HTTPRoute")["spec"]["rules"][0]["matches"];
+    assert_eq!(*path, json!([{"path": {"type": "Exact", "value": wasm["config"]["sources"][0]["path"]}}]));
+}
+
+/// In Envoy as Envoy Gateway configures it: the filter is off but where a route turns it on.
+#[tokio::test]
+async fn the_route_of_the_envoy_gateway_recipe_cannot_be_asked_for() {
+    let documents = documents("envoy-gateway.yaml");
+    let patches = documents[1]["spec"]["jsonPatches"].as_array().expect("patches");
+    let added = patches.iter().find(|patch| patch["operation"]["path"] == "/virtual_hosts/0/routes/0");
+    let on = &added.expect("a route")["operation"]["value"]["typed_per_filter_config"];
+    let (_, on) = on.as_object().and_then(|filters| filters.iter().next()).expect("the filter");
+    let edge = Edge::with(&to(&["bot"]), |mut settings| {
+        let manager = settings.manager();
+        manager["http_filters"][0]["disabled"] = json!(true);
+        let name = manager["http_filters"][0]["name"].as_str().expect("a name").to_owned();
+        for route in manager["route_config"]["virtual_hosts"][0]["routes"].as_array_mut().expect("routes") {
+            route["typed_per_filter_config"][&name] = on.clone();
+        }
+        settings
+    })
+    .await;
+    let forged = Delivery::message("wamid.1", "not the secret").with("x-hookgate-target", "bot");
+    assert_eq!(edge.post(&forged).await.status, 401);
+    assert_eq!(edge.post(&Delivery::message("wamid.1", crate::edge::SECRET)).await.status, 200);
 }
 
 #[tokio::test]
