@@ -30,10 +30,6 @@ impl Received {
         Received { peer, headers: parts.headers, body: Bytes::new(), method: parts.method, target }
     }
 
-    pub(crate) fn method(&self) -> &Method {
-        &self.method
-    }
-
     /// The path without the query.
     pub(crate) fn path(&self) -> &str {
         self.target.split('?').next().unwrap_or_default()

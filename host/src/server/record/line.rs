@@ -59,7 +59,7 @@ impl Entry {
             rejection,
             status: report.status.as_u16(),
             took: report.took,
-            method: received.method().clone(),
+            method: received.method.clone(),
             path: received.path().to_owned(),
             headers: received.headers.clone(),
             body: received.body.clone(),
