@@ -45,6 +45,9 @@ pub(crate) struct Original<'a> {
 impl Original<'_> {
     /// Sends a message and waits for the status of the answer, until the deadline.
     pub(crate) async fn send(self, message: &Message, url: &Url, deadline: Instant) -> Outcome {
+        if deadline.remaining().is_zero() {
+            return Outcome::TimedOut;
+        }
         let exchange = async {
             let body = message.body.bytes(self.body);
             let fields = self.headers(&message.drop_headers, &message.set_headers);

@@ -228,6 +228,21 @@ async fn a_target_that_hangs_is_504_within_its_time_and_holds_up_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn once_the_answers_time_is_over_nothing_more_is_sent() {
+    for runtime in Runtime::all() {
+        let mut hangs = Upstream::answering(Reply::Hang).await;
+        let mut policy = all_to(&hangs);
+        policy["targets"]["bot"] = json!({"url": hangs.url(), "body": "one-per-event", "timeout_ms": 4500});
+        let served = Served::start(&runtime, &app(&policy).allow(&hangs.url())).await;
+        let ids: Vec<String> = (0..40).map(|number| format!("wamid.{number}")).collect();
+        let messages: Vec<_> = ids.iter().map(|id| (id.as_str(), "text")).collect();
+        assert_eq!(served.status(&Delivery::batch(&messages, SECRET)).await, 504);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert_eq!(hangs.rest().len(), 2, "of those that there is time for");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_target_that_reads_nothing_is_504_in_time() {
     for runtime in Runtime::all() {
         let deaf = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
