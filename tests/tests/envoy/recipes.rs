@@ -19,6 +19,12 @@ fn documents(recipe: &str) -> Vec<Value> {
     text.split("\n---\n").map(|text| serde_saphyr::from_str(text).expect("a recipe is YAML")).collect()
 }
 
+/// What the patch of the Envoy Gateway recipe at this path does.
+fn operation<'a>(documents: &'a [Value], path: &str) -> &'a Value {
+    let patches = documents[1]["spec"]["jsonPatches"].as_array().expect("patches");
+    &patches.iter().find(|patch| patch["operation"]["path"] == path).expect("a patch")["operation"]
+}
+
 fn check_policy(policy: &Value) {
     let secrets = Secrets::from([("KAPSO_SECRET", "a"), ("BOT_SECRET", "b")]);
     if let Err(error) = plugin().compile(&policy.to_string(), &secrets) {
@@ -68,15 +74,12 @@ async fn the_envoy_gateway_recipe_holds() {
     let wasm = &documents[0]["spec"]["wasm"][0];
     check_policy(&wasm["config"]);
     assert_eq!(wasm["failOpen"], false);
-    let patches = documents[1]["spec"]["jsonPatches"].as_array().expect("patches");
-    let switch = patches.iter().find(|patch| patch["operation"]["path"] == "/allow_on_headers_stop_iteration");
-    let switch = &switch.expect("the switch")["operation"];
+    let switch = operation(&documents, "/allow_on_headers_stop_iteration");
     assert_eq!(switch["value"], true);
     // Envoy Gateway turns a filter off and back on route by route: a route of our own has to name it.
     let filter = "envoy.filters.http.wasm/envoyextensionpolicy/default/hookgate/wasm/0";
     assert!(switch["jsonPath"].as_str().expect("a path").contains(filter));
-    let added = patches.iter().find(|patch| patch["operation"]["path"] == "/virtual_hosts/0/routes/0");
-    let route = &added.expect("a route")["operation"]["value"];
+    let route = &operation(&documents, "/virtual_hosts/0/routes/0")["value"];
     let on = json!({"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "config": {}});
     assert_eq!(route["typed_per_filter_config"], json!({filter: on}));
     let path = &documents.last().expect("an HTTPRoute")["spec"]["rules"][0]["matches"];
@@ -87,9 +90,7 @@ async fn the_envoy_gateway_recipe_holds() {
 #[tokio::test]
 async fn the_route_of_the_envoy_gateway_recipe_cannot_be_asked_for() {
     let documents = documents("envoy-gateway.yaml");
-    let patches = documents[1]["spec"]["jsonPatches"].as_array().expect("patches");
-    let added = patches.iter().find(|patch| patch["operation"]["path"] == "/virtual_hosts/0/routes/0");
-    let on = &added.expect("a route")["operation"]["value"]["typed_per_filter_config"];
+    let on = &operation(&documents, "/virtual_hosts/0/routes/0")["value"]["typed_per_filter_config"];
     let (_, on) = on.as_object().and_then(|filters| filters.iter().next()).expect("the filter");
     let edge = Edge::with(&to(&["bot"]), |mut settings| {
         let manager = settings.manager();
