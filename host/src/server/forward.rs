@@ -23,6 +23,9 @@ use crate::types::{HeaderOut, MessageOut, Outcome, Relay};
 /// Node and uvicorn close an idle connection after 5 s; one that is given up before is never found closed.
 const IDLE: Duration = Duration::from_secs(4);
 const CONNECT: Duration = Duration::from_secs(3);
+/// How often an HTTP/2 connection is asked whether anybody is still there, and how long that may take to answer. One that is in use
+/// never becomes idle, and TCP would hold on to it for a quarter of an hour.
+const PING: Duration = Duration::from_secs(2);
 /// What is read of an answer's body, so that its connection can be used again. Nobody looks at it.
 const ANSWER_BYTES: usize = 64 * 1024;
 const ANSWER_TIME: Duration = Duration::from_secs(1);
@@ -72,6 +75,8 @@ impl Forwarder {
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
+            .http2_keep_alive_interval(PING)
+            .http2_keep_alive_timeout(PING)
             .build(connector);
         Forwarder { client }
     }
@@ -152,8 +157,10 @@ pub(crate) fn relayed(
 
 fn changed(received: &Received, drop: &[String], set: &[HeaderOut]) -> Result<HeaderMap, http::Error> {
     let mut headers = received.headers.clone();
-    forwarded(&mut headers, received.peer);
+    let host = headers.get(HOST).cloned();
+    // First, so that a sender that lists what is set here takes away its own alone.
     strip_one_hop(&mut headers);
+    forwarded(&mut headers, received.peer, host);
     for name in drop {
         headers.remove(name.as_str());
     }
@@ -177,7 +184,7 @@ pub(crate) fn strip_one_hop(headers: &mut HeaderMap) {
 }
 
 /// What a proxy in front already said stays: the address is added to the list, the other two are only filled in.
-fn forwarded(headers: &mut HeaderMap, peer: Peer) {
+fn forwarded(headers: &mut HeaderMap, peer: Peer, host: Option<HeaderValue>) {
     const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
     const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
     const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -186,7 +193,7 @@ fn forwarded(headers: &mut HeaderMap, peer: Peer) {
     }
     let scheme = HeaderValue::from_static(if peer.tls { "https" } else { "http" });
     headers.entry(PROTO).or_insert(scheme);
-    if let Some(host) = headers.get(HOST).cloned() {
+    if let Some(host) = host {
         headers.entry(FORWARDED_HOST).or_insert(host);
     }
 }
@@ -258,6 +265,18 @@ mod tests {
     fn a_set_header_cannot_be_taken_away_by_the_sender() {
         let got = sent(&[("connection", "x-hookgate-source")], &[], &[("x-hookgate-source", "whatsapp")]);
         assert_eq!(names(&got), ["x-hookgate-source"]);
+    }
+
+    #[test]
+    fn what_is_said_of_the_sender_cannot_be_taken_away_by_it() {
+        let received = [
+            ("connection", "x-forwarded-for, x-forwarded-proto, host"),
+            ("x-forwarded-for", "198.51.100.1"),
+            ("host", "a"),
+        ];
+        let got = sent(&received, &[], &[]);
+        let expected = [("x-forwarded-for", "192.0.2.7"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "a")];
+        assert_eq!(got, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
     }
 
     #[test]

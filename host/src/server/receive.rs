@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::active::Active;
 use super::body::{Begun, Held, Unread, read};
 use super::deliver::{Sent, deliver};
+use super::metrics::InFlight;
 use super::received::{Peer, Received};
 use super::redirect;
 use super::report::{Place, Report, Story, Trouble};
@@ -36,12 +37,12 @@ pub(crate) async fn receive(
     request: http::Request<Incoming>,
 ) -> Result<Answer, Infallible> {
     let started = Instant::now();
-    let _in_flight = state.metrics.in_flight();
+    let in_flight = state.metrics.in_flight();
     let (parts, body) = request.into_parts();
     let received = Received::new(parts, peer);
     let active = state.active.load_full();
     let source = active.source(received.path()).map(str::to_owned);
-    Ok(Intake { state, active, source, received, started, taken: None }.answer(body).await)
+    Ok(Intake { state, active, source, received, started, taken: None, _in_flight: in_flight }.answer(body).await)
 }
 
 /// A request under way. It keeps the policy that it met first until it is answered.
@@ -54,6 +55,7 @@ struct Intake {
     started: Instant,
     /// What it takes of the server's limits, once its body is there.
     taken: Option<(Option<Held>, OwnedSemaphorePermit)>,
+    _in_flight: InFlight,
 }
 
 impl Intake {
@@ -79,8 +81,8 @@ impl Intake {
     /// The body, unless there is an answer without it. A browser's request has none that matters.
     async fn take_in(&self, body: &mut Begun, deadline: Instant) -> Result<Option<Held>, Answer> {
         let limit = match body.is_whole() {
-            // There is nothing left to spare anybody, and `decide` says what `admit` would have said.
-            true => self.active.gate.settings().body_bytes,
+            // There is nothing left to spare anybody, and `decide` says what `admit` would have said, the limit among it.
+            true => u64::MAX,
             false => match self.received.lend(|request| self.active.gate.admit(&request.head)) {
                 Ok(Admission::Read(limit)) => limit,
                 Ok(Admission::NotOurs) => return Err(self.not_ours()),

@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 
 use bytes::Bytes;
+use http::header::HOST;
 use http::request::Parts;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderValue, Method};
 
 use crate::types::{Head, Header, Request};
 
@@ -25,7 +26,11 @@ pub(crate) struct Received {
 }
 
 impl Received {
-    pub(crate) fn new(parts: Parts, peer: Peer) -> Self {
+    pub(crate) fn new(mut parts: Parts, peer: Peer) -> Self {
+        // HTTP/2 has the host there alone (RFC 9113, section 8.3.1), and HTTP/1.1 counts what stands there (RFC 9112, section 3.2.2).
+        if let Some(host) = parts.uri.authority().and_then(|host| HeaderValue::try_from(host.as_str()).ok()) {
+            parts.headers.insert(HOST, host);
+        }
         let target = parts.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
         Received { peer, headers: parts.headers, body: Bytes::new(), method: parts.method, target }
     }

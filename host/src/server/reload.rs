@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
-use tokio::time::interval;
+use tokio::time::{MissedTickBehavior, interval};
 
 use super::Error;
 use super::active::Policy;
@@ -75,6 +75,8 @@ impl Reloader {
     pub(crate) async fn watch(self: Arc<Self>) {
         let mut before = Stamped::default();
         let mut looks = interval(LOOK);
+        // Two looks that agree are only worth something with time between them, also after a reload that took long.
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             looks.tick().await;
             let known = self.known.lock().await.clone();

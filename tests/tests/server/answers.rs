@@ -1,5 +1,6 @@
 //! Each row of the answer table.
 
+use hookgate_tests::client::Client;
 use hookgate_tests::hooked::{Hooked, SECRET, config};
 use hookgate_tests::upstream::{Reply, Upstream};
 use hookgate_tests::{Delivery, item};
@@ -42,7 +43,7 @@ async fn any_2xx_of_the_target_is_200() {
 async fn another_path_is_404() {
     let mut upstream = Upstream::answering(Reply::Status(200)).await;
     let hooked = Hooked::with(&all_to(&upstream)).await;
-    let client = hookgate_tests::client::Client::new();
+    let client = Client::new();
     let answer = client.post(&hooked.url("/other"), &Delivery::message("wamid.1", SECRET)).await;
     assert_eq!(answer.status, 404);
     assert!(upstream.rest().is_empty());
@@ -54,7 +55,7 @@ async fn another_method_is_405_and_says_which_are_allowed() {
     let mut policy = all_to(&upstream);
     policy["sources"][0].as_object_mut().unwrap().remove("verify_token");
     let hooked = Hooked::with(&policy).await;
-    let answer = hookgate_tests::client::Client::new().get(&hooked.url("/hook")).await;
+    let answer = Client::new().get(&hooked.url("/hook")).await;
     assert_eq!(answer.status, 405);
     assert_eq!(answer.headers["allow"], "POST");
 }
@@ -63,7 +64,7 @@ async fn another_method_is_405_and_says_which_are_allowed() {
 async fn metas_handshake_is_answered() {
     let upstream = Upstream::answering(Reply::Status(200)).await;
     let hooked = Hooked::with(&all_to(&upstream)).await;
-    let client = hookgate_tests::client::Client::new();
+    let client = Client::new();
     let query = |token: &str| format!("/hook?hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token={token}");
     let right = client.get(&hooked.url(&query(hookgate_tests::hooked::TARGET_SECRET))).await;
     assert_eq!((right.status, right.text()), (200, "1158201444"));
@@ -105,6 +106,7 @@ async fn over_the_limit_is_413() {
     let hooked = Hooked::with(&policy).await;
     let large = Delivery::new("whatsapp.message.received", " ".repeat(2001)).signed(SECRET);
     assert_eq!(hooked.status(&large).await, 413);
+    assert_eq!(Client::new().post(&hooked.url("/elsewhere"), &large).await.status, 404);
     assert!(upstream.rest().is_empty());
     assert_eq!(hooked.status(&Delivery::message("wamid.1", SECRET)).await, 200);
 }

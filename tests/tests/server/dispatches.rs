@@ -157,7 +157,9 @@ async fn http2_is_taken_too() {
     let client = hookgate_tests::client::Client::http2();
     let delivery = Delivery::message("wamid.1", SECRET);
     assert_eq!(client.post(&hooked.url("/hook"), &delivery).await.status, 200);
-    assert_eq!(bot.next().await.body, delivery.body);
+    let seen = bot.next().await;
+    assert_eq!(seen.body, delivery.body);
+    assert_eq!(seen.header("x-forwarded-host"), Some(hooked.server.address().to_string().as_str()));
     let forged = Delivery::message("wamid.2", "another secret");
     assert_eq!(client.post(&hooked.url("/hook"), &forged).await.status, 401);
 }

@@ -111,6 +111,10 @@ async fn when_the_sender_hangs_up_the_delivery_is_finished_all_the_same() {
     sender.write(&delivery.body).await;
     upstream.next().await;
     drop(sender);
+    // The request is under way for as long as its delivery is, whether the server has seen yet that nobody waits, or not.
+    for _ in 0..50 {
+        assert_eq!(hooked.metric("hookgate_requests_in_flight").await, 1.0);
+    }
     permits.add_permits(1);
     while hooked.metric("hookgate_keys_remembered").await < 1.0 {
         tokio::task::yield_now().await;

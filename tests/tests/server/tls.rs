@@ -1,5 +1,6 @@
 //! HTTPS on both sides.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,8 +13,12 @@ use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
 use rustls::ServerConfig;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::PrivateKeyDer;
+use serde_json::json;
 use tempfile::TempDir;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
+use tokio::sync::Notify;
 
 use crate::answers::all_to;
 
@@ -50,6 +55,47 @@ async fn a_target_with_a_known_authority_is_reached_over_http2() {
     let seen = upstream.next().await;
     assert_eq!(seen.version, Version::HTTP_2);
     assert_eq!(seen.body, delivery.body);
+}
+
+#[tokio::test]
+async fn a_connection_that_fell_silent_is_given_up() {
+    let certificate = certificate();
+    let upstream = Upstream::with_tls(secure(&certificate)).await;
+    let silence = Arc::new(Notify::new());
+    let relay = relay(upstream.address(), silence.clone()).await;
+    let folder = TempDir::new().expect("a folder");
+    let mut policy = all_to(&upstream);
+    policy["targets"]["bot"] = json!({"url": format!("https://localhost:{}/hook", relay.port()), "timeout_ms": 1000});
+    let mut config = config(&policy);
+    config.target_ca = Some(written(&folder, "ca.pem", &certificate.cert.pem()));
+    let hooked = Hooked::start(config).await;
+    assert_eq!(hooked.status(&Delivery::message("wamid.1", SECRET)).await, 200);
+    silence.notify_waiters();
+    // It is never idle for as long as idle connections are kept.
+    let mut statuses = Vec::new();
+    while statuses.last() != Some(&200) {
+        assert!(statuses.len() < 10, "{statuses:?}");
+        statuses.push(hooked.status(&Delivery::message("wamid.2", SECRET)).await);
+    }
+}
+
+/// Passes on what comes to it. On `silence` the connections that there are stay open, and nothing passes any more.
+async fn relay(to: SocketAddr, silence: Arc<Notify>) -> SocketAddr {
+    let socket = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = socket.local_addr().expect("it is bound");
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = socket.accept().await {
+            let mut far = TcpStream::connect(to).await.expect("the target is there");
+            let silence = silence.clone();
+            tokio::spawn(async move {
+                tokio::select! {
+                    _ = copy_bidirectional(&mut near, &mut far) => {}
+                    () = silence.notified() => std::future::pending().await,
+                }
+            });
+        }
+    });
+    address
 }
 
 #[tokio::test]

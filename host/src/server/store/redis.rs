@@ -37,7 +37,8 @@ impl RedisStore {
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(PATIENCE))
             .set_response_timeout(Some(PATIENCE))
-            .set_max_delay(PATIENCE);
+            // Whoever asks next tries again: all wait while one does.
+            .set_number_of_retries(0);
         // The error is cut to its kind: the address may hold a password.
         let client = Client::open(url).map_err(|error| StoreError(format!("{:?}", error.kind())))?;
         let mut connection = ConnectionManager::new_with_config(client, config).await.map_err(failed)?;
