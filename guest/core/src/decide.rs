@@ -5,11 +5,11 @@ use alloc::vec::Vec;
 
 use crate::answer;
 use crate::compose::{Dispatch, Envelope};
-use crate::detail::{self, Parsed};
-use crate::event::{Delivery, Event};
+use crate::detail::{self, Detail, Parsed};
+use crate::event::{Delivery, Event, Kind};
 use crate::gate::{Gate, Source};
 use crate::http::{Head, Header, Response, values};
-use crate::json::ParseError;
+use crate::json::{self, ParseError};
 use crate::parse;
 use crate::redirect::Redirect;
 use crate::verify::{Rejection, Signatures, Verifier};
@@ -218,12 +218,19 @@ impl Gate {
         if source.keys.by_phone_number() {
             said = Some(self.read(request));
         }
-        let numbers =
-            said.iter().flat_map(|said| &said.delivery.events).filter_map(|event| event.phone_number_id.as_deref());
+        let beginning = match &said {
+            Some(Said { unreadable: Some(ParseError::TooManyEvents(_)), .. }) => {
+                parse::beginning(request.head.headers, request.body, self.limits.events).ok()
+            }
+            _ => None,
+        };
+        let delivery = beginning.as_ref().or(said.as_ref().map(|said| &said.delivery));
+        let events = delivery.into_iter().flat_map(|delivery| &delivery.events);
+        let numbers = events.filter_map(|event| event.phone_number_id.as_deref());
         let secret = verifier.finish(&source.keys, request.body, numbers)?;
         if let Some(max_age_s) = source.max_age_s {
             let said = said.get_or_insert_with(|| self.read(request));
-            if too_old(&said.delivery, now, max_age_s) {
+            if too_old(&said.delivery, request.body, now, max_age_s) {
                 return Err(Rejection::TooOld);
             }
         }
@@ -288,14 +295,25 @@ pub(crate) fn refuse(source: Option<&Source>, rejection: Rejection) -> Refusal<'
     }
 }
 
-/// Whether the delivery is a replay by its age: every message in it that tells its time is older than allowed. What Kapso
-/// imports from a phone's history is old by nature.
-fn too_old(delivery: &Delivery<'_>, now: u64, max_age_s: u64) -> bool {
+/// Whether the delivery is a replay by its age: everything in it that tells its time happened longer ago than allowed. What
+/// Kapso imports from a phone's history is old by nature.
+fn too_old(delivery: &Delivery<'_>, body: &[u8], now: u64, max_age_s: u64) -> bool {
     let mut times = delivery
         .events
         .iter()
         .filter(|event| event.origin.as_deref() != Some("history_sync"))
-        .filter_map(|event| event.timestamp)
+        .filter_map(|event| happened(event, body))
         .peekable();
     times.peek().is_some() && times.all(|time| time.saturating_add(max_age_s) < now)
+}
+
+/// When an event happened. A message that is delivered, read or found to have failed keeps the time when it was sent, which may be
+/// days ago: its last status tells.
+fn happened(event: &Event<'_>, body: &[u8]) -> Option<u64> {
+    let changed = event.kind != Kind::Meta && matches!(event.status.as_deref(), Some("delivered" | "read" | "failed"));
+    if !changed {
+        return event.timestamp;
+    }
+    let Detail::Message(message) = detail::of_event(event, json::text(body).ok()?) else { return None };
+    message.statuses.iter().filter_map(|status| status.timestamp?.text().parse().ok()).max()
 }

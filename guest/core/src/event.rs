@@ -145,7 +145,7 @@ pub struct Event<'a> {
     pub test: bool,
     /// The message's text.
     pub text: Option<Text<'a>>,
-    /// When the message was sent, in Unix seconds.
+    /// When the message was sent, in Unix seconds; for a status of a Meta forward, when it changed.
     pub timestamp: Option<u64>,
     /// What this event is the same as: made from signed bytes only, at most 200 visible ASCII characters.
     pub item_key: String,

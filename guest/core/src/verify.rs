@@ -39,7 +39,7 @@ pub enum Rejection {
     WrongSignature,
     /// The source looks secrets up by phone number, and the body names none that it knows, or several tenants' at once.
     UnknownTenant,
-    /// Every message is older than the source's `max_age_s`.
+    /// Everything in it that tells its time happened longer ago than the source's `max_age_s`.
     TooOld,
     /// The verify token of a GET handshake is not the source's.
     WrongVerifyToken,

@@ -65,7 +65,17 @@ pub(crate) fn delivery<'a>(
     body: &'a [u8],
     max_events: u32,
 ) -> Result<Delivery<'a>, ParseError> {
-    let limit = usize::try_from(max_events).unwrap_or(usize::MAX);
+    read(headers, body, max_events, max_events)
+}
+
+/// The first events of a delivery that has more than it may have.
+pub(crate) fn beginning<'a>(headers: &[Header<'a>], body: &'a [u8], events: u32) -> Result<Delivery<'a>, ParseError> {
+    read(headers, body, events, u32::MAX)
+}
+
+/// Reads `limit` events of at most `max_events`.
+fn read<'a>(headers: &[Header<'a>], body: &'a [u8], limit: u32, max_events: u32) -> Result<Delivery<'a>, ParseError> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut reader = Reader::new(json::text(body)?);
     let mut root = Root::default();
     let (is_object, span) =

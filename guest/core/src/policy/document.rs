@@ -65,8 +65,9 @@ described! {
         pub(crate) secrets_by_phone_number: Option<ByPhoneNumber<NonEmpty<NamedSecret>>>,
         /// The name of the secret with the token of Meta's GET handshake. Left out: GET is refused.
         pub(crate) verify_token: Option<NamedSecret>,
-        /// Refuses a delivery whose every message is older than this, in seconds. Kapso's own retries come up to 150 seconds
-        /// late, and imported history is older. Left out: any age is taken.
+        /// Refuses a delivery if everything in it that tells its time happened longer ago than this, in seconds. Kapso's own
+        /// retries come up to 150 seconds late, and refusals count towards its pause of a webhook; imported history is not
+        /// asked for its age. Left out: any age is taken.
         pub(crate) max_age_s: Option<Whole<1, 31_536_000>>,
         /// Whether `X-Kapso-Signature`, an early name, is read where `X-Webhook-Signature` is missing.
         #[cfg_attr(feature = "schema", schemars(extend("default" = false)))]
