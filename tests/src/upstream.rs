@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Frame, Incoming};
@@ -33,6 +33,8 @@ pub enum Reply {
     Status(u16),
     /// Answers this status with these header fields.
     Page(u16, Vec<(&'static str, &'static str)>),
+    /// Answers 200 with this body, and trailers behind it.
+    Trailers(&'static str),
     /// Answers this status with `location`.
     Redirect(String),
     /// Answers this status when the test adds a permit.
@@ -212,6 +214,12 @@ impl Target {
                 let response =
                     fields.fold(response.status(status), |response, (name, value)| response.header(name, value));
                 response.body(full("thanks"))
+            }
+            Reply::Trailers(text) => {
+                let trailers =
+                    HeaderMap::from_iter([(HeaderName::from_static("x-checksum"), HeaderValue::from_static("1"))]);
+                let body = Full::new(Bytes::from_static(text.as_bytes()));
+                response.body(body.with_trailers(async { Some(Ok(trailers)) }).boxed())
             }
             Reply::Redirect(to) => response.status(302).header("location", to).body(full("")),
             Reply::Held(permits, status) => {

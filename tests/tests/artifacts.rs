@@ -92,6 +92,7 @@ fn the_filter_asks_envoy_for_these_functions_and_no_more() {
             "proxy_on_request_trailers",
             "proxy_on_response_body",
             "proxy_on_response_headers",
+            "proxy_on_response_trailers",
             "proxy_on_tick",
         ]
     );

@@ -284,6 +284,13 @@ impl Delivery {
         }
     }
 
+    /// No more of the held response's body will come.
+    pub(crate) fn response_ended(&mut self) {
+        if let Some(held) = &mut self.held {
+            held.bare = !held.buffered;
+        }
+    }
+
     /// Nobody waits for the answer any more. What has been sent is still followed to its end, so that it is not sent again.
     pub(crate) fn sender_left(&mut self, id: u32, now: u64, calls: &mut Calls) {
         if self.is_proxying() {

@@ -85,6 +85,11 @@ extern "C" fn proxy_on_response_body(context: u32, _size: usize, _end: u32) -> u
 }
 
 #[unsafe(no_mangle)]
+extern "C" fn proxy_on_response_trailers(context: u32, _count: u32) -> u32 {
+    act(|plugin| plugin.response_trailers(context))
+}
+
+#[unsafe(no_mangle)]
 extern "C" fn proxy_on_http_call_response(_context: u32, token: u32, headers: u32, _body: usize, _trailers: u32) {
     plugin((), |plugin| plugin.call_answered(token, headers != 0));
 }

@@ -52,6 +52,7 @@ pub(crate) enum Map {
     RequestHeaders = 0,
     RequestTrailers = 1,
     ResponseHeaders = 2,
+    ResponseTrailers = 3,
     CallHeaders = 6,
 }
 

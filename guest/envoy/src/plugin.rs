@@ -117,6 +117,10 @@ impl Plugin {
         self.streams.get_mut(id).map_or(Action::Continue, Stream::response_body)
     }
 
+    pub(crate) fn response_trailers(&mut self, id: u32) -> Action {
+        self.streams.get_mut(id).map_or(Action::Continue, Stream::response_trailers)
+    }
+
     pub(crate) fn call_answered(&mut self, token: u32, has_headers: bool) {
         let Some(call) = self.calls.remove(token) else { return };
         let now = self.now();

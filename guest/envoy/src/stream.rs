@@ -284,6 +284,25 @@ impl Stream {
         }
     }
 
+    /// The response's trailers, which are its end: a target's go to nobody, and let nothing go that is held.
+    pub(crate) fn response_trailers(&mut self) -> Action {
+        let action = match &mut self.state {
+            State::Delivering(delivery) => {
+                delivery.response_ended();
+                Action::Pause
+            }
+            State::Replacing { remainder, .. } if remainder.0.is_empty() => Action::Continue,
+            // There is no body any more to put the answer's into.
+            State::Replacing { .. } => return self.break_off(Fault::nonsense("on_response_trailers")),
+            State::Broken => return Action::Pause,
+            _ => return Action::Continue,
+        };
+        match host::replace_headers(Map::ResponseTrailers, &Pairs::default()) {
+            Ok(()) => action,
+            Err(fault) => self.break_off(fault),
+        }
+    }
+
     /// A call of this delivery's was answered. The host acts for the root context here.
     pub(crate) fn call_answered(
         &mut self,

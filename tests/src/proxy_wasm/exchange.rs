@@ -268,12 +268,13 @@ impl Vm {
     pub fn out_of_turn(&mut self, id: u32, callback: u32, size: u32, end: bool) -> bool {
         self.world().enter(id);
         let (store, callbacks, end) = (&mut self.store, &self.callbacks, u32::from(end));
-        let action = match callback % 6 {
+        let action = match callback % 7 {
             0 => callbacks.request_headers.call(store, (id, size, end)),
             1 => callbacks.request_body.call(store, (id, size, end)),
             2 => callbacks.request_trailers.call(store, (id, size)),
             3 => callbacks.response_headers.call(store, (id, size, end)),
             4 => callbacks.response_body.call(store, (id, size, end)),
+            5 => callbacks.response_trailers.call(store, (id, size)),
             _ => callbacks.call_response.call(store, (ROOT, id, size, 0, 0)).map(|()| 1),
         };
         action.expect("no trap") == 0

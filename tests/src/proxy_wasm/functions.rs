@@ -174,6 +174,7 @@ fn map(world: &mut World, map: u32) -> Option<&mut Vec<Header>> {
         0 => stream.request_headers.as_mut(),
         1 => stream.request_trailers.as_mut(),
         2 => stream.response_headers.as_mut(),
+        3 => stream.response_trailers.as_mut(),
         _ => None,
     }
 }

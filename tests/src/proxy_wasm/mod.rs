@@ -32,6 +32,7 @@ struct Callbacks {
     request_trailers: TypedFunc<(u32, u32), u32>,
     response_headers: TypedFunc<(u32, u32, u32), u32>,
     response_body: TypedFunc<(u32, u32, u32), u32>,
+    response_trailers: TypedFunc<(u32, u32), u32>,
     call_response: TypedFunc<(u32, u32, u32, u32, u32), ()>,
     delete: TypedFunc<u32, ()>,
 }
@@ -123,6 +124,7 @@ impl Callbacks {
             request_trailers: callback!("proxy_on_request_trailers"),
             response_headers: callback!("proxy_on_response_headers"),
             response_body: callback!("proxy_on_response_body"),
+            response_trailers: callback!("proxy_on_response_trailers"),
             call_response: callback!("proxy_on_http_call_response"),
             delete: callback!("proxy_on_delete"),
         }

@@ -195,6 +195,7 @@ pub(super) struct Stream {
     pub request_trailers: Option<Vec<Header>>,
     pub response_headers: Option<Vec<Header>>,
     pub response_body: Option<Vec<u8>>,
+    pub response_trailers: Option<Vec<Header>>,
     pub properties: BTreeMap<Vec<u8>, Vec<u8>>,
     /// An answer that the filter gave.
     pub local: Option<Local>,

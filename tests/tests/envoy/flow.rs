@@ -45,6 +45,57 @@ async fn the_answer_waits_for_the_slowest_target() {
     assert_eq!(answer.await.expect("no panic"), 200);
 }
 
+/// An Envoy that speaks HTTP/2 with bot.
+async fn over_http2(targets: &[&str]) -> Edge {
+    Edge::with(&to(targets), |mut settings| {
+        let http = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+        let options = json!({"@type": format!("type.googleapis.com/{http}"),
+                             "explicit_http_config": {"http2_protocol_options": {}}});
+        settings.at("/static_resources/clusters/0")["typed_extension_protocol_options"] = json!({http: options});
+        settings
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_targets_trailers_let_no_answer_go_before_its_time() {
+    for (thanks, answered) in [("thanks", "bad gateway\n"), ("", "")] {
+        let permits = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
+        let mut edge = over_http2(&["bot", "crm"]).await;
+        edge.bot.now(Reply::Trailers(thanks));
+        edge.crm.now(Reply::Held(permits.clone(), 500));
+        let (url, delivery) = (edge.envoy.url(PATH), message("wamid.A1"));
+        let mut answer = tokio::spawn(async move { Client::new().post(&url, &delivery).await });
+        edge.crm.next().await;
+        edge.counted("cluster.bot.upstream_rq_200", 1).await;
+        let early = tokio::time::timeout(Duration::from_millis(200), &mut answer).await;
+        assert!(early.is_err(), "answered while crm had not");
+        permits.add_permits(1);
+        let answer = answer.await.expect("an answer");
+        assert_eq!((answer.status, answer.text()), (502, answered));
+    }
+}
+
+#[tokio::test]
+async fn a_targets_trailers_go_to_nobody() {
+    let edge = over_http2(&["bot"]).await;
+    edge.bot.now(Reply::Trailers("thanks"));
+    let answer = edge.post(&message("wamid.A1")).await;
+    assert_eq!((answer.status, answer.text()), (200, "ok\n"));
+}
+
+/// The headers of the answer have gone, and there is no body any more to put the rest into.
+#[tokio::test]
+async fn with_trailers_and_no_body_the_retry_is_answered() {
+    let mut edge = over_http2(&["bot"]).await;
+    edge.bot.now(Reply::Trailers(""));
+    let (url, delivery) = (edge.envoy.url(PATH), message("wamid.A1"));
+    let first = tokio::spawn(async move { Client::new().post(&url, &delivery).await });
+    assert!(first.await.is_err(), "it is broken off");
+    assert_eq!(edge.post(&message("wamid.A1")).await.status, 200);
+    assert_eq!(edge.bot.rest().len(), 1);
+}
+
 #[tokio::test]
 async fn a_batch_is_split_signed_anew_and_normalized() {
     let mut policy = to(&["bot"]);
