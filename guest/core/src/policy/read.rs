@@ -50,7 +50,7 @@ impl Read for bool {
 impl<T: Read> Read for Vec<T> {
     #[inline(never)]
     fn read(json: &Json, at: &At<'_>, context: &mut Context<'_>) -> Option<Self> {
-        let Json::List(values) = json else { return context.expected("a list", json, at) };
+        let Json::List(values) = json else { return context.expected_shape("a list", json, at) };
         let read: Vec<_> =
             values.iter().enumerate().map(|(index, value)| T::read(value, &At::Index(at, index), context)).collect();
         read.into_iter().collect()
@@ -207,6 +207,14 @@ impl<'d> Context<'d> {
         None
     }
 
+    /// Where a list or an object is expected. A string in its place is not quoted: it may be a secret's value.
+    pub(super) fn expected_shape<T>(&mut self, what: &str, found: &Json, at: &At<'_>) -> Option<T> {
+        match found.as_str() {
+            Some(_) => self.error(at, format_args!("expected {what}, found a string")),
+            None => self.expected(what, found, at),
+        }
+    }
+
     pub(super) fn expected_one_of<T>(&mut self, names: &[&str], found: &Json, at: &At<'_>) -> Option<T> {
         let hint = hint(found.as_str().unwrap_or_default(), names);
         self.note(at, &format_args!("expected {}, found {found}{hint}", list(names)));
@@ -221,7 +229,7 @@ impl<'d> Context<'d> {
 
     /// An object's members. A name that is there twice is wrong: one of the two would be lost in silence.
     pub(super) fn members<'j>(&mut self, json: &'j Json, at: &At<'_>) -> Option<&'j [(String, Json)]> {
-        let Json::Object(members) = json else { return self.expected("an object", json, at) };
+        let Json::Object(members) = json else { return self.expected_shape("an object", json, at) };
         let mut names = Index::with_capacity_and_hasher(members.len(), Default::default());
         for (index, (name, _)) in members.iter().enumerate() {
             if names.insert(name.as_str(), index).is_some() {

@@ -279,7 +279,7 @@ impl<T: Read> Read for NonEmpty<T> {
     fn read(json: &Json, at: &At<'_>, context: &mut Context<'_>) -> Option<Self> {
         match json {
             Json::List(values) if !values.is_empty() => Vec::read(json, at, context).map(Self),
-            _ => context.expected("a list of at least one", json, at),
+            _ => context.expected_shape("a list of at least one", json, at),
         }
     }
 }

@@ -352,6 +352,15 @@ fn the_value_of_a_secret_is_never_shown() {
     let policy = with("/sources/0/secrets", json!(["the value of S\n", 1, {"S": "the value of S"}]));
     let mut found = errors(&policy.to_string());
     assert_eq!(found.len(), 3);
+    // What could be a name as well, where no name stands.
+    for (member, value) in [
+        ("secrets", json!("the value")),
+        ("secrets_by_phone_number", json!("the value")),
+        ("secrets_by_phone_number", json!({"1": "the value"})),
+    ] {
+        found.extend(errors(&with(&format!("/sources/0/{member}"), value).to_string()));
+    }
+    assert_eq!(found.len(), 6);
     let gate = Gate::compile(&good().to_string(), &SECRETS).unwrap();
     found.push(format!("{gate:?} {SECRETS:?}"));
     assert!(!found.iter().any(|shown| shown.contains("the value")), "{found:?}");
