@@ -278,6 +278,15 @@ fn a_batch_is_split_by_the_policy() {
 }
 
 #[test]
+fn nobody_is_told_that_a_forgery_is_answered_200() {
+    let delivery = "deliveries/received-text.json";
+    for (secret, counted) in [("K=wrong", false), ("K=whsec_9f2c6d0b7a4e41d3a1b5", true)] {
+        let ran = hookgate(&["route", delivery, "--secret", secret], b"");
+        assert_eq!((ran.status, ran.out.contains("answered 200")), (u8::from(!counted).into(), counted), "{}", ran.out);
+    }
+}
+
+#[test]
 fn people_are_told_why() {
     let mut arguments = vec!["decide", "deliveries/batch-mixed-types-pretty.json"];
     arguments.extend(SPLIT);

@@ -35,7 +35,8 @@ pub(super) fn write(out: &mut impl Write, report: &Report, loaded: &Loaded) -> i
         target(out, message)?;
     }
     if report.targets.as_ref().is_some_and(Vec::is_empty) {
-        writeln!(out, "  no target gets anything: it is answered 200 and counted")?;
+        let answer = if report.is_rejected() { "" } else { ": it is answered 200 and counted" };
+        writeln!(out, "  no target gets anything{answer}")?;
     } else if let (Some(targets), None) = (&report.targets, &report.messages) {
         for (target, events) in targets {
             writeln!(out, "  {NAME}{target}{NAME:#} gets {}", numbered(events))?;

@@ -125,7 +125,16 @@ impl<'a> Call<'a> {
     }
 
     pub(super) fn failed(&self, reason: Reason) -> Error {
-        let unclear = matches!(reason, Reason::TimedOut(_) | Reason::BrokenOff(_) | Reason::Failed { .. });
+        // An answer of success that cannot be read is one of success.
+        let unclear = matches!(
+            reason,
+            Reason::TimedOut(_)
+                | Reason::BrokenOff(_)
+                | Reason::Failed { .. }
+                | Reason::NotJson(_)
+                | Reason::Shape(_)
+                | Reason::TooLong(_)
+        );
         let unsure = unclear && self.effect() == Effect::Some;
         Error { call: format!("{} /{}", self.method, self.path.join("/")), reason, unsure }
     }

@@ -69,24 +69,25 @@ async fn a_long_wait_is_left_to_people() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_is_not_made_twice() {
-    let kapso = Kapso::start().await;
-    kapso.fails([Fault::Status(500, error("Oops"))]);
-    let ran = hookgate(
-        &kapso,
-        &[
-            "webhooks",
-            "create",
-            "--phone-number-id",
-            "1",
-            "--url",
-            "https://api.acme.com/x",
-            "--event",
-            "whatsapp.message.received",
-        ],
-    );
-    assert_eq!(ran.status, 1);
-    assert!(ran.err.contains("may have carried it out all the same"), "{}", ran.err);
-    assert_eq!(kapso.asked().len(), 1);
+    let create = [
+        "webhooks",
+        "create",
+        "--phone-number-id",
+        "1",
+        "--url",
+        "https://api.acme.com/x",
+        "--event",
+        "whatsapp.message.received",
+    ];
+    let page = Fault::Status(200, "<html>Sign in</html>".into());
+    for fault in [Fault::Status(500, error("Oops")), Fault::Silent(201), Fault::BrokenJson, page] {
+        let kapso = Kapso::start().await;
+        kapso.fails([fault]);
+        let ran = hookgate(&kapso, &create);
+        assert_eq!(ran.status, 1);
+        assert!(ran.err.contains("may have carried it out all the same"), "{}", ran.err);
+        assert_eq!(kapso.asked().len(), 1);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,7 +18,7 @@ use crate::types::DedupeSettings;
 
 /// Key to the Unix second in which it was committed.
 const DELIVERED: TableDefinition<'_, [u8; 32], u64> = TableDefinition::new("delivered");
-/// What is older than the window is thrown out of the file after so many commits.
+/// What is older than the window is thrown out of the file at the first commit, and then after so many.
 const SWEEP: usize = 10_000;
 
 /// Remembers in this process and writes what was delivered into a file, which one process has open at a time. A restart
@@ -48,7 +48,7 @@ impl FileStore {
         let database = Arc::new(database);
         let window = Arc::new(AtomicU64::new(0));
         let (writer, commits) = mpsc::unbounded_channel();
-        let work = Writer { database: database.clone(), window: window.clone(), path, written: 0 };
+        let work = Writer { database: database.clone(), window: window.clone(), path, written: SWEEP };
         std::thread::Builder::new()
             .name("hookgate-store".into())
             .spawn(move || work.run(commits))
@@ -166,4 +166,30 @@ impl Writer {
 
 fn failed(path: &Path, error: impl std::fmt::Display) -> StoreError {
     StoreError(format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use redb::ReadableTableMetadata;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_that_is_often_restarted_sweeps_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("delivered");
+        let old = Database::create(&path).unwrap();
+        let writing = old.begin_write().unwrap();
+        writing.open_table(DELIVERED).unwrap().insert([7; 32], 1).unwrap();
+        writing.commit().unwrap();
+        drop(old);
+
+        let store = FileStore::open(&path).unwrap();
+        store.configure(DedupeSettings { window_s: 900, max_keys: 10 });
+        let (owner, key) = (Owner::unique(), [Key::new("bot", "a")]);
+        store.begin(owner, &key).await.unwrap();
+        store.commit(owner, &key).await.unwrap();
+        let left = store.database.begin_read().unwrap().open_table(DELIVERED).unwrap().len().unwrap();
+        assert_eq!(left, 1, "the one that is new");
+    }
 }
