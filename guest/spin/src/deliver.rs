@@ -71,7 +71,8 @@ impl<'a> Carrier<'a> {
             .collect();
         // The targets have it: to answer anything else because of the store would only send it to them once more.
         if let Err(StoreError(reason)) = claims.finish(&delivered) {
-            log::line(&format!("delivered, but not remembered: {reason}"));
+            let what = if delivered.is_empty() { "claims not given back" } else { "delivered, but not remembered" };
+            log::line(&format!("{what}: {reason}"));
         }
         report(deliver, &tried, settlement.response.status);
         Ok(settlement.response)
