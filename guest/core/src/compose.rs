@@ -10,15 +10,12 @@ use crate::cut;
 use crate::decide::{Request, Route};
 use crate::event::{Delivery, Event, Kind, Span};
 use crate::gate::{Gate, Source, Target};
-use crate::http::{Head, HeaderOut};
+use crate::http::{Head, HeaderOut, is_own_header};
 use crate::index::Index;
 use crate::json::{is_visible_without, same};
 use crate::normalize;
 use crate::policy::BodyForm;
 use crate::verify::{SIGNATURE_HEADERS, SignatureHeader};
-
-/// Every header that begins so is Hookgate's: none that was received goes on.
-const OWN_PREFIX: &str = "x-hookgate-";
 
 /// The longest value that is set as a header, in bytes before encoding. A longer one is left out.
 const MAX_VALUE: usize = 1024;
@@ -180,8 +177,8 @@ impl<'a> Envelope<'_, 'a> {
         let mut headers = Headers::default();
         drop_forgeable(&self.request.head, &mut headers);
         self.describe(&mut headers, &events, routes);
-        if self.delivery.contradictions.iter().any(|contradiction| contradiction.header == "x-webhook-event") {
-            headers.replace("x-webhook-event", self.common(&events, |event| event.name.as_deref()));
+        for contradiction in &self.delivery.contradictions {
+            self.correct(&mut headers, contradiction.header, &events);
         }
         if rewritten {
             self.describe_rewritten(&mut headers, target, &events, &body);
@@ -197,6 +194,18 @@ impl<'a> Envelope<'_, 'a> {
             headers.replace(header.name(), Some(&header.spell(&signature)));
         }
         Message { events, body, drop_headers: headers.drop, set_headers: headers.set }
+    }
+
+    /// One of Kapso's headers that the body contradicts says what the body says, or goes.
+    fn correct(&self, headers: &mut Headers, header: &'static str, events: &[usize]) {
+        let size = self.delivery.events.len().to_string();
+        let said = match header {
+            "x-webhook-event" if self.delivery.kind != Kind::Meta => self.common(events, |event| event.name.as_deref()),
+            "x-webhook-payload-version" => self.delivery.payload_version.as_deref(),
+            "x-batch-size" if self.delivery.batch.is_some() => Some(size.as_str()),
+            _ => None,
+        };
+        headers.replace(header, said);
     }
 
     /// What a message is, in Hookgate's own headers.
@@ -235,8 +244,7 @@ impl<'a> Envelope<'_, 'a> {
 
 /// Whatever the sender put under Hookgate's own names.
 pub(crate) fn drop_forgeable(head: &Head<'_>, headers: &mut Headers) {
-    let is_own = |name: &str| name.get(..OWN_PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(OWN_PREFIX));
-    for header in head.headers.iter().filter(|header| is_own(header.name)) {
+    for header in head.headers.iter().filter(|header| is_own_header(header.name.as_bytes())) {
         let name = header.name.to_ascii_lowercase();
         if !headers.drop.contains(&name) {
             headers.drop.push(name);

@@ -259,6 +259,11 @@ impl Intake {
         self.limit
     }
 
+    /// The name of the source that it came by, given the gate that admitted it.
+    pub fn source<'g>(&self, gate: &'g Gate) -> Option<&'g str> {
+        gate.sources.get(self.source).map(Source::name)
+    }
+
     /// Takes the next bytes of the body, and hashes them where that can be done before the whole body is there.
     ///
     /// # Errors

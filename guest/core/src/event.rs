@@ -66,7 +66,7 @@ pub enum NameOrigin {
 pub struct Contradiction {
     /// The header's name, in lower case.
     pub header: &'static str,
-    /// What the header said, cut to 128 bytes, control characters replaced.
+    /// What the header said, cut to 128 characters, control characters replaced.
     pub claimed: String,
     /// What the body says.
     pub actual: String,
@@ -133,7 +133,7 @@ pub struct Event<'a> {
     pub message_id: Option<Text<'a>>,
     /// `inbound` or `outbound`.
     pub direction: Option<Text<'a>>,
-    /// The message's status, or what the body of another family calls its status.
+    /// The message's status, or what the body of another family calls its status, of an agent's run in `data`.
     pub status: Option<Text<'a>>,
     /// `cloud_api`, `business_app` or `history_sync`.
     pub origin: Option<Text<'a>>,

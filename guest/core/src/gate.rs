@@ -1,5 +1,6 @@
 //! A checked policy, joined to its secrets.
 
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -59,7 +60,7 @@ impl Source {
                 source.secrets.unwrap_or_default(),
                 source.secrets_by_phone_number.map(|tenants| tenants.0).unwrap_or_default(),
             ),
-            verify_token: source.verify_token.map(|secret| Token::new(secret.value)),
+            verify_token: source.verify_token.map(|secret| secret.value),
             max_age_s: source.max_age_s.map(|age| age.0.into()),
             accept_x_kapso_signature: source.accept_x_kapso_signature.unwrap_or_default(),
         }
@@ -95,7 +96,7 @@ impl Target {
             url: target.url.map(|url| url.0),
             cluster: target.cluster.map(|cluster| cluster.0),
             timeout_ms: target.timeout_ms.map_or(policy::TIMEOUT_MS, |timeout| timeout.0),
-            sign_with: target.sign_with.map(|secret| secret.key),
+            sign_with: target.sign_with.map(|secret| secret.value),
             body: target.body.unwrap_or_default(),
             give_up_on: target.give_up_on.unwrap_or_default().into_iter().map(|status| status.0).collect(),
         }
@@ -104,6 +105,11 @@ impl Target {
     /// The policy's name for it.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Its place in the policy, as a JSON Pointer.
+    pub fn pointer(&self) -> String {
+        format!("/targets/{}", policy::segment(&self.name))
     }
 
     /// Where the host and Spin send it.

@@ -46,6 +46,36 @@ impl<'a> Head<'a> {
     }
 }
 
+/// The beginning of the names of Hookgate's own headers.
+const OWN_PREFIX: &str = "x-hookgate-";
+
+/// Fields that HTTP says are for one hop (RFC 9110, section 7.6.1), and those that describe the connection or this very body.
+const ONE_HOP: [&str; 13] = [
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Whether a header says what Hookgate found out: none of such a name that was received goes on.
+pub fn is_own_header(name: &[u8]) -> bool {
+    name.get(..OWN_PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(OWN_PREFIX.as_bytes()))
+}
+
+/// Whether a header is the business of who sends a message and not of whom it came from.
+pub fn is_one_hop_header(name: &[u8]) -> bool {
+    ONE_HOP.iter().any(|one_hop| name.eq_ignore_ascii_case(one_hop.as_bytes()))
+}
+
 /// All values of a header, in the order received.
 pub(crate) fn values<'h, 'a>(headers: &'h [Header<'a>], name: &'h str) -> impl Iterator<Item = &'a [u8]> + 'h {
     let is = move |other: &str| same(other, name) || other.eq_ignore_ascii_case(name);
@@ -70,4 +100,16 @@ pub struct Response {
     pub headers: Vec<HeaderOut>,
     /// The body.
     pub body: Vec<u8>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_one_hop_header, is_own_header};
+
+    #[test]
+    fn headers_are_known_in_any_case() {
+        assert!(is_own_header(b"x-hookgate-source") && is_own_header(b"X-Hookgate-Target"));
+        assert!(!is_own_header(b"x-hookgat") && !is_own_header(b"x-hookgates"));
+        assert!(is_one_hop_header(b"Connection") && is_one_hop_header(b"te") && !is_one_hop_header(b"tea"));
+    }
 }

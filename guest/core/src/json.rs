@@ -135,6 +135,11 @@ impl<'a> Reader<'a> {
         self.peek() == b'"'
     }
 
+    /// Whether a null stands here.
+    pub(crate) fn at_null(&mut self) -> bool {
+        self.peek() == b'n'
+    }
+
     /// Whether an object stands here.
     pub(crate) fn at_object(&mut self) -> bool {
         self.peek() == b'{'

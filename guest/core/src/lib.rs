@@ -46,7 +46,7 @@ pub use compose::{BodyOut, Dispatch, Message};
 pub use decide::{Admission, Decision, Deliver, Intake, Proof, Refusal, Request, Route};
 pub use event::{Batch, Contradiction, Delivery, Event, Kind, NameOrigin, Span};
 pub use gate::{Dedupe, Gate, Limits, Secret, Source, Target};
-pub use http::{Head, Header, HeaderOut, Response};
+pub use http::{Head, Header, HeaderOut, Response, is_one_hop_header, is_own_header};
 pub use json::{JsonStr, ParseError};
 #[cfg(feature = "schema")]
 pub use policy::schema as policy_schema;

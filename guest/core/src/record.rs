@@ -183,6 +183,14 @@ numbers!(u64, i64);
 macro_rules! record {
     (@field $field:ident $key:literal) => { Field::$field };
     (@take $reader:ident, $field:expr, $key:literal) => { $crate::record::Read::read(&mut $field, $reader) };
+    (@take $reader:ident, $field:expr, $key:literal $(| $other_key:literal)+ $(, . $member:literal)?) => {
+        // What one key said, a null under another does not take back.
+        if $reader.at_null() {
+            $reader.pass()
+        } else {
+            $crate::record::record!(@take $reader, $field, $key $(, . $member)?)
+        }
+    };
     (@take $reader:ident, $field:expr, $key:literal, . $member:literal) => { $reader.member($member, &mut $field) };
     (@take $reader:ident, $field:expr, $key:literal, or $member:literal) => {
         $reader.string_or_member($member, &mut $field)
@@ -219,7 +227,7 @@ macro_rules! record {
                 )?)*];
                 match FIELDS.get(place) {
                     $($(Some(Field::$field) => $crate::record::record!(
-                        @take reader, self.$field, $key $(, . $member)? $(, or $either)?
+                        @take reader, self.$field, $key $(| $other_key)* $(, . $member)? $(, or $either)?
                     ),)?)*
                     None => reader.pass(),
                 }

@@ -20,7 +20,8 @@ use crate::policy::{NamedSecret, NonEmpty, Scheme};
 /// The longest phone number id that is ever looked up, in characters.
 pub(crate) const PHONE_NUMBER_ID_LEN: usize = 64;
 
-/// Why a request is not taken for genuine. For the log: the sender always gets the same answer and never learns which.
+/// Why a request is not taken for genuine, or not for a delivery. For the log: all that has to do with signatures, tenants, age and
+/// tokens is the same 401 to the sender, who never learns which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rejection {
     /// The path belongs to no source.
@@ -78,15 +79,19 @@ impl core::error::Error for Rejection {}
 #[derive(Clone)]
 pub(crate) struct Key(Hmac<Sha256>);
 
-impl Key {
-    /// None when there is nothing to make a key of: an empty secret protects nothing.
-    pub(crate) fn new(secret: &[u8]) -> Option<Self> {
-        if secret.is_empty() {
-            return None;
-        }
-        Hmac::new_from_slice(secret).ok().map(Self)
-    }
+/// What a secret's value is made into.
+pub(crate) trait FromSecret: Sized {
+    /// Of a value that is not empty: that would protect nothing. None when nothing can be made of it.
+    fn from_secret(value: &[u8]) -> Option<Self>;
+}
 
+impl FromSecret for Key {
+    fn from_secret(value: &[u8]) -> Option<Self> {
+        Hmac::new_from_slice(value).ok().map(Self)
+    }
+}
+
+impl Key {
     /// The signature of `body`, as lower-case hexadecimal digits.
     pub(crate) fn sign(&self, body: &[u8]) -> String {
         hex::encode(self.0.clone().chain_update(body).finalize().into_bytes())
@@ -109,11 +114,13 @@ type Digest = CtOutput<Hmac<Sha256>>;
 /// The token of Meta's GET handshake.
 pub(crate) struct Token(Box<[u8]>);
 
-impl Token {
-    pub(crate) fn new(value: String) -> Self {
-        Self(value.into_bytes().into())
+impl FromSecret for Token {
+    fn from_secret(value: &[u8]) -> Option<Self> {
+        Some(Self(value.into()))
     }
+}
 
+impl Token {
     /// Compares in constant time; only the lengths show.
     pub(crate) fn is(&self, given: &[u8]) -> bool {
         self.0.ct_eq(given).into()
@@ -240,12 +247,12 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    pub(crate) fn new(listed: Vec<NamedSecret>, tenants: Vec<(String, NonEmpty<NamedSecret>)>) -> Self {
+    pub(crate) fn new(listed: Vec<NamedSecret<Key>>, tenants: Vec<(String, NonEmpty<NamedSecret<Key>>)>) -> Self {
         let (mut keys, mut places) = (Vec::new(), Lists::default());
-        let mut place = |secret: NamedSecret| {
+        let mut place = |secret: NamedSecret<Key>| {
             let place = places.first_or(&secret.name, keys.len());
             if place == keys.len() {
-                keys.push((secret.name, secret.key));
+                keys.push((secret.name, secret.value));
             }
             place
         };

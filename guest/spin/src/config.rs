@@ -50,7 +50,7 @@ fn every_target_has_a_url(gate: &Gate) -> bool {
     let mut all = true;
     for target in gate.targets() {
         if target.url().and_then(Url::parse).is_none() {
-            log::line(&format!("policy: /targets/{}/url: an http or https URL is needed here", pointer(target.name())));
+            log::line(&format!("policy: {}/url: an http or https URL is needed here", target.pointer()));
             all = false;
         }
     }
@@ -61,9 +61,4 @@ fn explain(errors: &[PolicyError]) {
     for error in errors {
         log::line(&format!("policy: {}: {}", error.pointer, error.message));
     }
-}
-
-/// A name as a JSON Pointer writes it.
-fn pointer(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hookgate_core::{HeaderOut, Message, Outcome, Relay};
+use hookgate_core::{HeaderOut, Message, Outcome, Relay, is_one_hop_header};
 
 use crate::bindings::wasi::http::outgoing_handler::handle;
 use crate::bindings::wasi::http::types::{
@@ -14,23 +14,6 @@ use crate::log;
 use crate::reactor::{Instant, Ready, before, beside};
 use crate::receive::{Answer, Broken, chunk};
 use crate::url::Url;
-
-/// Fields that HTTP says are for one hop, and those that describe the connection or this very body.
-const NOT_PASSED_ON: &[&str] = &[
-    "connection",
-    "content-length",
-    "expect",
-    "host",
-    "http2-settings",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
 
 /// The longest body of a target's answer that a browser gets.
 const RELAYED_BYTES: usize = 4 << 20;
@@ -111,7 +94,7 @@ impl Original<'_> {
         let for_this_hop = listed(self.fields);
         for (name, value) in self.fields {
             let dropped = drop.contains(name) || set.iter().any(|set| set.name == name);
-            if !dropped && !NOT_PASSED_ON.contains(&name.as_str()) && !for_this_hop.contains(name) {
+            if !dropped && !is_one_hop_header(name.as_bytes()) && !for_this_hop.contains(name) {
                 let _ = fields.append(name, value);
             }
         }
@@ -146,7 +129,7 @@ fn end_to_end(response: &IncomingResponse) -> Vec<(String, Vec<u8>)> {
     let fields = response.headers().entries().into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value));
     let mut fields: Vec<_> = fields.collect();
     let for_this_hop = listed(&fields);
-    fields.retain(|(name, _)| !NOT_PASSED_ON.contains(&name.as_str()) && !for_this_hop.contains(name));
+    fields.retain(|(name, _)| !is_one_hop_header(name.as_bytes()) && !for_this_hop.contains(name));
     fields
 }
 

@@ -108,17 +108,17 @@ fn read<'a>(event: &Event<'a>, reader: &mut Reader<'a>) -> Result<Detail<'a>, Pa
 }
 
 fn of_meta<'a>(event: &Event<'a>, reader: &mut Reader<'a>) -> Result<Detail<'a>, ParseError> {
-    Ok(match (&event.direction, &event.message_type) {
-        (Some(_), None) => Detail::Status(record::read(reader)?),
-        (Some(_), Some(_)) => {
+    Ok(match (event.direction.as_deref(), &event.origin) {
+        (None, _) => Detail::MetaChange(record::read(reader)?),
+        (Some("outbound"), None) => Detail::Status(record::read(reader)?),
+        (Some(_), origin) => {
             let mut message = record::read::<Option<Message<'a>>>(reader)?.unwrap_or_default();
-            if event.origin.is_some() {
+            if origin.is_some() {
                 message.echoed();
             } else {
                 message.received();
             }
             Detail::Message(Box::new(message))
         }
-        _ => Detail::MetaChange(record::read(reader)?),
     })
 }

@@ -150,6 +150,11 @@ impl<'a> Item<'a> {
         Self { event: outer.event, r#type: outer.r#type, test: outer.test.or(self.test), ..self }
     }
 
+    /// This item, whose status may stand in its `data`, as that of an agent's run does.
+    pub(super) fn with_status_of(self, data: Self) -> Self {
+        Self { status: self.status.or(data.status), ..self }
+    }
+
     /// The event that this is, but for what all events of a delivery share. `span` is where in `body` it stands.
     pub(super) fn event(&self, span: Span, body: &[u8]) -> Event<'a> {
         let conversation = self.conversation.unwrap_or_default();

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::item::Message;
-use super::name::{Claims, contradiction};
+use super::name::{Claims, check_batch, contradiction};
 use super::{Layout, Member, blank, idempotency_key, key};
 use crate::event::{Delivery, Event, Kind, NameOrigin, Span, Text};
 use crate::http::Header;
@@ -133,11 +133,11 @@ impl<'a> Entries<'a> {
         if self.count > usize::try_from(max_events).unwrap_or(usize::MAX) {
             return Err(ParseError::TooManyEvents(max_events));
         }
-        let contradictions = claims
-            .event
-            .map(|claimed| contradiction("x-webhook-event", claimed, "a Meta forward"))
-            .into_iter()
-            .collect();
+        let mut contradictions = Vec::new();
+        if let Some(claimed) = claims.event {
+            contradictions.push(contradiction("x-webhook-event", claimed, "a Meta forward"));
+        }
+        check_batch(&mut contradictions, claims, None);
         let mut events = self.events;
         if events.is_empty() {
             let mut event = blank(Kind::Meta, None, span);

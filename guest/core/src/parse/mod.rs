@@ -176,11 +176,15 @@ impl<'a> Root<'a> {
             Data::Object(item) if item.is_v1_payload() => {
                 (*item, Vec::from([item.wrapped_in(self.item).event(span, body)]), None)
             }
+            Data::Object(run) => {
+                let item = self.item.with_status_of(*run);
+                (item, Vec::from([item.event(span, body)]), None)
+            }
             _ => (self.item, Vec::from([self.item.event(span, body)]), None),
         };
         let mut resolved = name::resolve(&claims, signed, &first);
         resolved.check_version(&claims, first.version().or(batch.as_ref().map(|_| "v2")));
-        resolved.check_batch(&claims, batch.is_some().then_some(events.len()));
+        name::check_batch(&mut resolved.contradictions, &claims, batch.is_some().then_some(events.len()));
         for event in &mut events {
             event.name.clone_from(&resolved.name);
             event.kind = resolved.kind;

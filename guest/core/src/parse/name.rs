@@ -119,16 +119,18 @@ impl<'a> Resolved<'a> {
         }
         self.version = shape.or(claims.version).map(Text::Borrowed);
     }
+}
 
-    /// Compares the batch headers with the number of items, none if the body is no batch.
-    pub(super) fn check_batch(&mut self, claims: &Claims<'a>, items: Option<usize>) {
-        if claims.batch && items.is_none() {
-            self.contradictions.push(contradiction("x-webhook-batch", "true", "not a batch"));
-        }
-        if let (Some(claimed), Some(items)) = (claims.batch_size, items)
-            && claimed.parse() != Ok(items)
-        {
-            self.contradictions.push(contradiction("x-batch-size", claimed, &items.to_string()));
+/// Compares the batch headers with the number of items, none if the body is no batch.
+pub(super) fn check_batch(contradictions: &mut Vec<Contradiction>, claims: &Claims<'_>, items: Option<usize>) {
+    if !claims.batch && claims.batch_size.is_none() {
+        return;
+    }
+    let actual = items.map_or_else(|| "not a batch".to_string(), |items| items.to_string());
+    let flag = if claims.batch && items.is_none() { Some("true") } else { None };
+    for (header, claimed) in [("x-webhook-batch", flag), ("x-batch-size", claims.batch_size)] {
+        if let Some(claimed) = claimed.filter(|claimed| *claimed != actual) {
+            contradictions.push(contradiction(header, claimed, &actual));
         }
     }
 }

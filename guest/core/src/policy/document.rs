@@ -10,6 +10,7 @@ use super::terms::{
 };
 use super::{BodyForm, Scheme};
 use crate::event::Kind;
+use crate::verify::{Key, Token};
 
 /// Derives what reading and the schema need of an object.
 macro_rules! described {
@@ -59,12 +60,12 @@ described! {
         pub(crate) scheme: Option<Scheme>,
         /// Names of secrets, tried in turn: the new one first, then the one that is being replaced. Beside
         /// `secrets_by_phone_number` they serve deliveries that name no number listed there.
-        pub(crate) secrets: Option<Vec<NamedSecret>>,
+        pub(crate) secrets: Option<Vec<NamedSecret<Key>>>,
         /// Names of secrets by `phone_number_id`, for many tenants on one path: the body says which are tried, and all numbers
         /// in it must have the secret that matched.
-        pub(crate) secrets_by_phone_number: Option<ByPhoneNumber<NonEmpty<NamedSecret>>>,
+        pub(crate) secrets_by_phone_number: Option<ByPhoneNumber<NonEmpty<NamedSecret<Key>>>>,
         /// The name of the secret with the token of Meta's GET handshake. Left out: GET is refused.
-        pub(crate) verify_token: Option<NamedSecret>,
+        pub(crate) verify_token: Option<NamedSecret<Token>>,
         /// Refuses a delivery if everything in it that tells its time happened longer ago than this, in seconds. Kapso's own
         /// retries come up to 150 seconds late, and refusals count towards its pause of a webhook; imported history is not
         /// asked for its age. Left out: any age is taken.
@@ -187,7 +188,7 @@ described! {
         pub(crate) timeout_ms: Option<Whole<1, 9_000>>,
         /// The name of the secret that everything sent here is signed with. Left out: a body as received keeps the signature
         /// that it came with, and a rewritten one has none.
-        pub(crate) sign_with: Option<NamedSecret>,
+        pub(crate) sign_with: Option<NamedSecret<Key>>,
         /// `as-received`: the body as it came, or a batch of just this target's items. `one-per-event`: one request for each
         /// event. `normalized`: one shape for v1, v2, batches and Meta forwards.
         #[cfg_attr(feature = "schema", schemars(extend("default" = "as-received")))]

@@ -21,6 +21,7 @@ pub(crate) use document::{
     Target, WINDOW_S,
 };
 use json::Json;
+pub(crate) use read::segment;
 use read::{At, Context, Read};
 #[cfg(feature = "schema")]
 pub use schema::schema;

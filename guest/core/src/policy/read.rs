@@ -135,10 +135,15 @@ impl fmt::Display for At<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Root => Ok(()),
-            Self::Member(parent, name) => write!(f, "{parent}/{}", name.replace('~', "~0").replace('/', "~1")),
+            Self::Member(parent, name) => write!(f, "{parent}/{}", segment(name)),
             Self::Index(parent, index) => write!(f, "{parent}/{index}"),
         }
     }
+}
+
+/// A name as a JSON Pointer has it (RFC 6901, section 3).
+pub(crate) fn segment(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
 }
 
 /// What is named in a document: each kind has names of its own.

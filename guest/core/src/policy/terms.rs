@@ -15,7 +15,7 @@ use super::read::{At, Context, Named, Read, names};
 use super::{BodyForm, Scheme};
 use crate::event::Kind;
 use crate::index::Index;
-use crate::verify::{Key, PHONE_NUMBER_ID_LEN};
+use crate::verify::{FromSecret, PHONE_NUMBER_ID_LEN};
 use crate::write::Quoted;
 
 /// Gives a type its place in the schema: written out where it is used.
@@ -104,28 +104,33 @@ text! {
     |context, name, at| context.source(name, at)
 }
 
-/// A secret that the document names, with its value.
-pub(crate) struct NamedSecret {
+/// A secret that the document names, made into what it is needed for: its value is not kept beside that.
+pub(crate) struct NamedSecret<T> {
     pub(crate) name: String,
-    pub(crate) value: String,
-    pub(crate) key: Key,
+    pub(crate) value: T,
 }
 
-impl Read for NamedSecret {
+impl<T: FromSecret> Read for NamedSecret<T> {
     fn read(json: &Json, at: &At<'_>, context: &mut Context<'_>) -> Option<Self> {
-        let Some(name) = json.as_str().filter(|name| is_name(name)) else {
-            // Not quoted: it may be the value, in the name's place.
-            return context.error(at, format_args!("expected the name of a secret, never its value: {NAME}"));
-        };
-        let value = context.secret(name, at)?;
-        match Key::new(value.as_bytes()) {
-            Some(key) => Some(Self { name: name.to_owned(), value: value.to_owned(), key }),
-            None => context.error(at, format_args!("the secret {} is empty", Quoted(name))),
-        }
+        let (name, value) = read_secret(json, at, context)?;
+        Some(Self { name: name.to_owned(), value: T::from_secret(value.as_bytes())? })
     }
 }
 
-schema!([] NamedSecret, _generator => json_schema!({"type": "string", "pattern": NAME_PATTERN}));
+/// The name of a secret, and its value.
+fn read_secret<'j, 'd>(json: &'j Json, at: &At<'_>, context: &mut Context<'d>) -> Option<(&'j str, &'d str)> {
+    let Some(name) = json.as_str().filter(|name| is_name(name)) else {
+        // Not quoted: it may be the value, in the name's place.
+        return context.error(at, format_args!("expected the name of a secret, never its value: {NAME}"));
+    };
+    match context.secret(name, at)? {
+        // It would protect nothing.
+        "" => context.error(at, format_args!("the secret {} is empty", Quoted(name))),
+        value => Some((name, value)),
+    }
+}
+
+schema!([T] NamedSecret<T>, _generator => json_schema!({"type": "string", "pattern": NAME_PATTERN}));
 
 text! {
     /// What Envoy calls an upstream.
