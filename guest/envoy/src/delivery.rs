@@ -152,7 +152,8 @@ impl Delivery {
     }
 
     /// Makes the held request the first message, then starts the first message of every other target. Says whether the request
-    /// may go on; without a body in the host's buffer there is nothing to put another body in the place of.
+    /// may go on: not when the sender's time is over, and without a body in the host's buffer there is nothing to put another body
+    /// in the place of.
     pub(crate) fn begin(&mut self, id: u32, now: u64, buffered: bool, calls: &mut Calls) -> Result<bool, Fault> {
         let proxied = self.proxy(now, buffered);
         match proxied {
@@ -163,6 +164,9 @@ impl Delivery {
     }
 
     fn proxy(&mut self, now: u64, buffered: bool) -> Result<bool, Fault> {
+        if self.deadline <= now {
+            return Ok(false);
+        }
         let Some(lane) = self.lanes.first_mut() else { return Ok(false) };
         let Some(endpoint) = self.policy.endpoints.get(lane.target) else { return Ok(false) };
         let Some(next) = lane.queue.front() else { return Ok(false) };
@@ -311,6 +315,14 @@ impl Delivery {
             }
         }
         self.send(id, now, calls);
+    }
+
+    /// Ends all that is on its way or was still to be sent: nobody will say any more what became of it.
+    pub(crate) fn break_calls_off(&mut self, now: u64) {
+        self.abandon(now);
+        for index in 0..self.lanes.len() {
+            self.ended(index, Outcome::Unreachable, now, "the policy was replaced");
+        }
     }
 
     fn is_proxying(&self) -> bool {

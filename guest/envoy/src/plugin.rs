@@ -12,6 +12,7 @@ use crate::environment::Environment;
 use crate::exports::Action;
 use crate::host::{self, Buffer, Fault, Level, Result};
 use crate::policy::Policy;
+use crate::stats::Stats;
 use crate::stream::{Stream, refuse_for};
 
 /// How often time is looked at, in milliseconds: how late a deadline may be noticed.
@@ -22,6 +23,8 @@ pub(crate) struct Plugin {
     roots: ById<Root>,
     streams: ById<Stream>,
     calls: Calls,
+    /// Those of all policies that there ever were.
+    stats: Option<Rc<Stats>>,
     /// The latest time known, in nanoseconds since 1970.
     time: u64,
 }
@@ -36,7 +39,7 @@ struct Root {
 
 impl Plugin {
     pub(crate) const fn new() -> Self {
-        Self { roots: ById::new(), streams: ById::new(), calls: ById::new(), time: 0 }
+        Self { roots: ById::new(), streams: ById::new(), calls: ById::new(), stats: None, time: 0 }
     }
 
     pub(crate) fn create(&mut self, context: u32, root: u32) {
@@ -49,7 +52,8 @@ impl Plugin {
 
     /// Puts the plugin's configuration in force; says whether that could be done.
     pub(crate) fn configure(&mut self, root: u32) -> bool {
-        match configured() {
+        let stats = Rc::clone(self.stats.get_or_insert_default());
+        match configured(stats) {
             Ok(policy) => {
                 let (sources, targets) = (policy.gate.sources().len(), policy.endpoints.len());
                 host::log(Level::Info, &format!("hookgate: in force with {sources} sources and {targets} targets"));
@@ -133,7 +137,7 @@ impl Plugin {
 
     pub(crate) fn delete(&mut self, id: u32) {
         if self.roots.remove(id).is_some() {
-            return;
+            return self.break_calls_off(id);
         }
         let now = self.now_for(id);
         let Some(stream) = self.streams.get_mut(id) else { return };
@@ -141,6 +145,17 @@ impl Plugin {
         if stream.is_over() {
             self.streams.remove(id);
         }
+    }
+
+    /// Envoy breaks off a root's calls with it, and tells nobody: no answer comes to what only they were still followed for.
+    fn break_calls_off(&mut self, root: u32) {
+        let now = self.now();
+        for (_, stream) in self.streams.iter_mut().filter(|(_, stream)| stream.root == root) {
+            stream.break_calls_off(now);
+        }
+        self.streams.retain(|stream| !stream.is_over());
+        let streams = &self.streams;
+        self.calls.retain(|call| streams.get(call.stream).is_some());
     }
 
     /// The time, if the stream needs it: most requests are not ours, and a call to the host costs as much as all else that is
@@ -159,11 +174,11 @@ impl Plugin {
 }
 
 /// The policy that the host has for the plugin being configured, and a clock that ticks.
-fn configured() -> core::result::Result<Policy, Vec<String>> {
+fn configured(stats: Rc<Stats>) -> core::result::Result<Policy, Vec<String>> {
     let asked = |answer: Result<Vec<u8>>| answer.map_err(|fault: Fault| vec![fault.to_string()]);
     let configuration = asked(host::buffer(Buffer::PluginConfiguration, 0, i32::MAX as usize))?;
     let environment = Environment::new(asked(host::environment())?);
-    let policy = Policy::read(&configuration, &environment)?;
+    let policy = Policy::read(&configuration, &environment, stats)?;
     host::tick_every(TICK_MS).map_err(|fault| vec![fault.to_string()])?;
     Ok(policy)
 }

@@ -2,6 +2,7 @@
 
 use alloc::borrow::ToOwned;
 use alloc::format;
+use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -20,7 +21,7 @@ pub(crate) struct Policy {
     /// One for each of the gate's targets, in the same order.
     pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) table: Table<Envoy>,
-    pub(crate) stats: Stats,
+    pub(crate) stats: Rc<Stats>,
     pub(crate) refusals: Refusals,
 }
 
@@ -34,11 +35,11 @@ pub(crate) struct Endpoint {
 }
 
 impl Policy {
-    /// Reads a plugin's configuration.
+    /// Reads a plugin's configuration. `stats` are the VM's.
     ///
     /// # Errors
     /// Every problem, as a line to log.
-    pub(crate) fn read(configuration: &[u8], environment: &Environment) -> Result<Self, Vec<String>> {
+    pub(crate) fn read(configuration: &[u8], environment: &Environment, stats: Rc<Stats>) -> Result<Self, Vec<String>> {
         let document = configuration::document(configuration)
             .ok_or_else(|| vec!["the configuration is neither a google.protobuf.Struct nor text".to_owned()])?;
         let gate = Gate::compile(&document, &environment.secrets())
@@ -46,7 +47,7 @@ impl Policy {
         let endpoints = endpoints(&gate)?;
         let remembered = gate.dedupe();
         let table = Table::new(Envoy, remembered.max_keys, remembered.window_s);
-        Ok(Self { gate, endpoints, table, stats: Stats::default(), refusals: Refusals::default() })
+        Ok(Self { gate, endpoints, table, stats, refusals: Refusals::default() })
     }
 
     /// The place of a target's endpoint.
@@ -68,32 +69,9 @@ fn endpoints(gate: &Gate) -> Result<Vec<Endpoint>, Vec<String>> {
             }),
             None => problems.push(format!(
                 "{}: expected \"cluster\", the name of the Envoy cluster that the target is",
-                pointer(target.name())
+                target.pointer()
             )),
         }
     }
     if problems.is_empty() { Ok(endpoints) } else { Err(problems) }
-}
-
-/// The JSON Pointer of a target.
-fn pointer(target: &str) -> String {
-    let mut pointer = String::from("/targets/");
-    for letter in target.chars() {
-        match letter {
-            '~' => pointer.push_str("~0"),
-            '/' => pointer.push_str("~1"),
-            _ => pointer.push(letter),
-        }
-    }
-    pointer
-}
-
-#[cfg(test)]
-mod tests {
-    use super::pointer;
-
-    #[test]
-    fn a_pointer_escapes_what_pointers_are_made_of() {
-        assert_eq!(pointer("a/b~c d"), "/targets/a~1b~0c d");
-    }
 }

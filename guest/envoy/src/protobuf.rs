@@ -1,15 +1,11 @@
 //! `google.protobuf.Struct`, read just far enough to write it as the JSON that it means. A protobuf library would be a tenth of
 //! the filter.
 
-use alloc::borrow::ToOwned;
+use alloc::format;
 use alloc::string::{String, ToString};
-use serde_json::Number;
 
 /// Structs within structs that are still read. No policy comes near.
 const MAX_DEPTH: u32 = 64;
-
-/// Whole numbers up to here are exact in a double.
-const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// The JSON of a Struct's bytes; none if they are no Struct with at least one field, to the last byte.
 pub(crate) fn json(bytes: &[u8]) -> Option<String> {
@@ -85,15 +81,21 @@ fn value(bytes: &[u8], out: &mut String, depth: u32) -> Option<()> {
     rest.is_empty().then_some(())
 }
 
-/// A Struct has no integers: one that is whole is written as one, since the policy's numbers are counts.
+/// A Struct has no integers: one that is whole is written as one, since the policy's numbers are counts. Of any other, which no
+/// policy may hold, thousandths are enough to tell what was there.
 fn number(number: f64, out: &mut String) {
-    let whole = number as i64;
-    let written = if whole as f64 == number && number.abs() <= EXACT {
-        whole.to_string()
-    } else {
-        Number::from_f64(number).map_or_else(|| "null".to_owned(), |number| number.to_string())
-    };
-    out.push_str(&written);
+    if !number.is_finite() {
+        return out.push_str("null");
+    }
+    let sign = if number < 0.0 { "-" } else { "" };
+    let (size, whole) = (number.abs(), number.abs() as u64);
+    out.push_str(sign);
+    out.push_str(&whole.to_string());
+    let beyond = size - whole as f64;
+    if beyond != 0.0 {
+        let thousandths = (beyond * 1000.0).min(999.0) as u64;
+        out.push_str(&format!(".{thousandths:03}"));
+    }
 }
 
 fn text(bytes: &[u8], out: &mut String) -> Option<()> {
@@ -174,10 +176,13 @@ mod tests {
 
     #[test]
     fn a_struct_becomes_the_json_it_was_written_as() {
-        let numbers =
-            [1.0, -2.0, 4_194_304.0, 0.5, f64::NAN].map(|number| Value { kind: Some(Kind::NumberValue(number)) });
+        let numbers = [1.0, -2.0, 4_194_304.0, -0.5, 1e-9, 1e300, f64::NAN]
+            .map(|number| Value { kind: Some(Kind::NumberValue(number)) });
         let list = ListValue { values: numbers.into() };
-        assert_eq!(json(&encoded(Kind::ListValue(list))).unwrap(), r#"{"a":[1,-2,4194304,0.5,null]}"#);
+        assert_eq!(
+            json(&encoded(Kind::ListValue(list))).unwrap(),
+            r#"{"a":[1,-2,4194304,-0.500,0.000,18446744073709551615.999,null]}"#
+        );
         assert_eq!(json(&encoded(Kind::ListValue(ListValue::default()))).unwrap(), r#"{"a":[]}"#);
         assert_eq!(json(&encoded(Kind::NullValue(0))).unwrap(), r#"{"a":null}"#);
         assert_eq!(json(&encoded(Kind::BoolValue(false))).unwrap(), r#"{"a":false}"#);

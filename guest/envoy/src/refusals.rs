@@ -35,17 +35,18 @@ struct Refused {
 }
 
 impl Refusals {
-    /// A request was refused.
-    pub(crate) fn add(&self, source: &str, reason: &'static str, status: u16) {
+    /// A request was refused. Says whether that was told at once.
+    pub(crate) fn add(&self, source: &str, reason: &'static str, status: u16) -> bool {
         let told = &mut self.0.borrow_mut().told;
         if let Some(refused) =
             told.iter_mut().find(|refused| (refused.source.as_str(), refused.reason) == (source, reason))
         {
             refused.more = refused.more.saturating_add(1);
-            return;
+            return false;
         }
         host::log(Level::Warn, &line(source, reason, status));
         told.push(Refused { source: source.to_owned(), reason, status, more: 0 });
+        true
     }
 
     /// Time has passed.

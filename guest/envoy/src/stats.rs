@@ -8,7 +8,7 @@ use core::cell::RefCell;
 
 use crate::host::{self, Metric};
 
-/// Metrics in the order of what they are about: Envoy knows them by number, each VM its own.
+/// Metrics in the order of what they are about: Envoy knows them by number, each VM its own, and forgets none while the VM lives.
 #[derive(Default)]
 pub(crate) struct Stats(RefCell<Vec<Known>>);
 

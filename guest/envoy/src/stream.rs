@@ -359,23 +359,34 @@ impl Stream {
         }
     }
 
+    /// The policy goes, and with it the calls that were all that was still followed.
+    pub(crate) fn break_calls_off(&mut self, now: u64) {
+        if let State::Delivering(delivery) = &mut self.state
+            && self.gone
+        {
+            delivery.break_calls_off(now);
+            self.forget(now);
+        }
+    }
+
     /// Answers, if that is possible now, from a callback that is about something else.
     fn finish_for(&mut self, id: u32, now: u64) {
         let State::Delivering(delivery) = &self.state else { return };
         if !delivery.is_done() {
             return;
         }
-        let finished = if self.gone { self.forget(now) } else { host::act_for(id).and_then(|()| self.finish(now)) };
-        if let Err(fault) = finished {
+        if self.gone {
+            self.forget(now);
+        } else if let Err(fault) = host::act_for(id).and_then(|()| self.finish(now)) {
             self.break_off(fault);
         }
     }
 
-    fn forget(&mut self, now: u64) -> Result<()> {
+    /// Settles a delivery that nobody waits for.
+    fn forget(&mut self, now: u64) {
         if let State::Delivering(delivery) = core::mem::replace(&mut self.state, State::Answered) {
             delivery.settle(now);
         }
-        Ok(())
     }
 
     /// Answers, if every message has come to its end, and lets a held response go.
@@ -406,14 +417,21 @@ impl Stream {
     }
 
     fn refuse_for_switch(&mut self, id: u32) {
-        host::log(
-            Level::Error,
-            "hookgate: a delivery was refused because its body never came: set allow_on_headers_stop_iteration: true in the \
-             filter's configuration (beside vm_config), without which Envoy holds bodies back together with headers",
-        );
-        self.state = State::Answered;
-        let refused = host::act_for(id)
-            .and_then(|()| host::respond(503, "hookgate_no_switch", &Pairs::default(), b"service unavailable\n"));
+        const REASON: &str = "missing-switch";
+        const STATUS: u16 = 503;
+        let State::Reading(reading) = core::mem::replace(&mut self.state, State::Answered) else { return };
+        let source = reading.intake.source(&self.policy.gate).unwrap_or_default();
+        if self.policy.refusals.add(source, REASON, STATUS) {
+            host::log(
+                Level::Error,
+                "hookgate: a delivery was refused because its body never came: set allow_on_headers_stop_iteration: true in \
+                 the filter's configuration (beside vm_config), without which Envoy holds bodies back together with headers",
+            );
+        }
+        let refused = host::act_for(id).and_then(|()| {
+            count(&self.policy, source, REASON);
+            host::respond(STATUS, "hookgate_missing-switch", &Pairs::default(), b"service unavailable\n")
+        });
         if let Err(fault) = refused {
             self.break_off(fault);
         }
@@ -454,16 +472,20 @@ fn without_forged_trailers() -> Result<bool> {
     headers::remove_forged(Map::RequestTrailers, &trailers)
 }
 
-/// The log, one count and the access log's words for a request that is not taken.
+/// The log, a count and the access log's words for a request that is not taken.
 fn report(policy: &Policy, refusal: &Refusal<'_>) {
     let source = refusal.source.unwrap_or_default();
     let result = refusal.rejection.map_or("handshake", |rejection| rejection.as_str());
-    policy.stats.request(source, result);
-    note("hookgate.source", source);
-    note("hookgate.result", result);
+    count(policy, source, result);
     if refusal.rejection.is_some() {
         policy.refusals.add(source, result, refusal.response.status);
     }
+}
+
+fn count(policy: &Policy, source: &str, result: &'static str) {
+    policy.stats.request(source, result);
+    note("hookgate.source", source);
+    note("hookgate.result", result);
 }
 
 /// The access log's words for a genuine delivery, and a line for what is odd about it.

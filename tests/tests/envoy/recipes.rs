@@ -56,11 +56,27 @@ async fn envoy_yaml_runs_as_it_is() {
     assert!(log.contains("KAPSO_SECRET"), "{log}");
 }
 
+/// Each of these lets what the filter was to hold back go on, or trusts machine code that came with the file.
+#[test]
+fn nothing_that_people_copy_opens_a_door() {
+    let recipes = std::fs::read_dir(folder().join("recipes")).expect("recipes");
+    let files = recipes.map(|entry| entry.expect("a file").path()).chain([folder().join("envoy.yaml")]);
+    for file in files {
+        let text = std::fs::read_to_string(&file).expect("text");
+        for line in text.lines().filter(|line| !line.trim_start().starts_with('#')) {
+            for door in ["FAIL_OPEN", "fail_open: true", "failOpen: true", "allow_precompiled: true"] {
+                assert!(!line.contains(door), "{}: {line}", file.display());
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_istio_recipe_holds() {
     let documents = documents("istio.yaml");
     let filter = &documents[0]["spec"]["configPatches"][0]["patch"]["value"]["typed_config"]["config"];
     assert_eq!(filter["allow_on_headers_stop_iteration"], true);
+    assert_eq!(filter["failure_policy"], "FAIL_RELOAD", "not FAIL_OPEN");
     let policy = &filter["configuration"]["value"];
     check_policy(policy);
     check_filter(filter).await;

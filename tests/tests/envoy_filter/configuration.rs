@@ -1,7 +1,7 @@
 //! The plugin's configuration: what is taken, what is refused, and what the log says of it.
 
 use hookgate_tests::Delivery;
-use hookgate_tests::proxy_wasm::{Fate, Request, Vm, World};
+use hookgate_tests::proxy_wasm::{Fate, ROOT, Request, Vm, World};
 use serde_json::json;
 
 use crate::policies::{PATH, SECRET, passed, to_bot};
@@ -34,6 +34,23 @@ fn problems_are_logged_with_where_they_are() {
 fn no_secret_is_ever_logged() {
     let log = refused(b"{\"sources\": 1}", &[("SECRET", SECRET)]);
     assert!(!log.contains(SECRET), "{log}");
+}
+
+#[test]
+fn policies_may_change_for_ever() {
+    let mut vm = Vm::configured(World::new([("SECRET", SECRET)]), to_bot().to_string().as_bytes()).expect("good");
+    let mut after_warm_up = (0, 0);
+    for round in 0..500 {
+        let (id, _) = passed(vm.send(&Request::post(PATH, &Delivery::message(&format!("wamid.{round}"), SECRET))));
+        vm.target_answers(id, 200, &[]);
+        vm.delete(id);
+        vm.delete(ROOT);
+        assert!(vm.configure(to_bot().to_string().as_bytes()));
+        if round == 50 {
+            after_warm_up = (vm.memory(), vm.world().definitions());
+        }
+    }
+    assert_eq!((vm.memory(), vm.world().definitions()), after_warm_up);
 }
 
 #[test]

@@ -234,6 +234,20 @@ fn the_whole_answer_comes_before_kapso_gives_up() {
 }
 
 #[test]
+fn a_body_that_ends_too_late_is_sent_nowhere() {
+    let mut vm = filter(&to_three());
+    let late = message("wamid.A1").ending(End::Never);
+    let size = u32::try_from(late.pieces.concat().len()).expect("a small body");
+    let given = vm.send(&late);
+    vm.pass(9100);
+    assert!(!vm.out_of_turn(given.id, 1, size, true), "it went on");
+    vm.pass(100);
+    assert_eq!(status(&mut vm, given.id), Some(504));
+    assert!(vm.world().calls.is_empty());
+    assert_eq!(vm.world().metric("hookgate.messages.target.bot.result.timed-out"), 1);
+}
+
+#[test]
 fn what_is_answered_too_late_changes_nothing() {
     let mut vm = filter(&to_three());
     let (id, _) = passed(vm.send(&message("wamid.A1")));

@@ -1,7 +1,7 @@
 //! Once per target, whoever else delivers and whatever breaks.
 
 use hookgate_tests::Delivery;
-use hookgate_tests::proxy_wasm::{Request, Shared};
+use hookgate_tests::proxy_wasm::{ROOT, Request, Shared};
 use serde_json::{Value, json};
 
 use crate::policies::{PATH, SECRET, answered, filter, filter_sharing, passed, to_bot};
@@ -112,6 +112,23 @@ fn a_sender_that_leaves_does_not_make_a_target_get_it_twice() {
     assert_eq!(retry.header("x-hookgate-target"), Some("bot"));
     assert!(vm.world().calls.is_empty());
     assert_eq!(vm.target_answers(id, 200, &[]).expect("an answer").status, 200);
+}
+
+#[test]
+fn a_policy_that_goes_gives_free_what_nobody_follows_any_more() {
+    let mut policy = to_bot();
+    policy["targets"]["crm"] = json!({"cluster": "crm"});
+    policy["otherwise"] = json!({"to": ["bot", "crm"]});
+    let mut vm = filter(&policy);
+    let (id, _) = passed(vm.send(&message("wamid.A1")));
+    vm.delete(id);
+    // Envoy breaks off the calls of a plugin that goes, and tells nobody.
+    vm.delete(ROOT);
+    vm.world().calls.clear();
+    assert!(vm.configure(policy.to_string().as_bytes()));
+    passed(vm.send(&message("wamid.A1")));
+    assert_eq!(vm.world().calls.len(), 1, "crm gets it again");
+    assert_eq!(vm.world().metric("hookgate.messages.target.crm.result.unreachable"), 1);
 }
 
 #[test]

@@ -78,6 +78,29 @@ fn what_was_not_yet_told_is_told_when_the_policy_goes() {
 }
 
 #[test]
+fn a_sender_cannot_make_metrics() {
+    let mut vm = filter(&to_bot());
+    let send = |vm: &mut Vm, word: &str| {
+        let named = genuine().without("X-Webhook-Event").with("X-Webhook-Event", word);
+        let version = named.clone().with("X-Webhook-Payload-Version", word);
+        let forged = genuine().without("X-Webhook-Signature").with("X-Webhook-Signature", word);
+        for delivery in [named, version, forged, Delivery::message(word, SECRET)] {
+            for path in [PATH.to_owned(), format!("{PATH}?{word}"), format!("/{word}")] {
+                let given = vm.send(&Request::post(&path, &delivery));
+                if let Fate::Passed(_) = given.fate {
+                    vm.target_answers(given.id, 200, &[]);
+                }
+            }
+        }
+        vm.world().metrics().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let before = send(&mut vm, "whatsapp.message.read");
+    for word in ["whatsapp.message.sent", "unheard.of", "17"] {
+        assert_eq!(send(&mut vm, word), before);
+    }
+}
+
+#[test]
 fn bad_signatures_are_refused_before_the_body_comes() {
     let mut vm = filter(&to_bot());
     let delivery = genuine().without("X-Webhook-Signature");
@@ -165,6 +188,16 @@ fn without_the_switch_a_delivery_is_refused_within_a_second() {
     let given = vm.send(&Request::post(PATH, &genuine()));
     vm.pass(999);
     assert_eq!(vm.answer(given.id).expect("an answer").status, 503);
+    assert_eq!(vm.note(given.id, "result").as_deref(), Some("missing-switch"));
+    assert_eq!(vm.world().metric("hookgate.requests.source.whatsapp.result.missing-switch"), 2);
+    // Of many at once the log tells as of other refusals.
+    for _ in 0..10 {
+        vm.send(&Request::post(PATH, &genuine()));
+    }
+    vm.pass(2000);
+    let log = vm.world().log();
+    assert!(log.contains("reason=missing-switch status=503 times="), "{log}");
+    assert!(log.matches("allow_on_headers_stop_iteration").count() <= 3, "{log}");
 }
 
 #[test]
