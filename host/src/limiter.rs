@@ -7,7 +7,15 @@ use wasmtime::ResourceLimiter;
 const MAX_TABLE_ELEMENTS: usize = 100_000;
 
 pub(crate) struct Limiter {
-    pub(crate) memory: usize,
+    memory: usize,
+    used: usize,
+}
+
+impl Limiter {
+    /// At most so many bytes in all of the instance's memories together.
+    pub(crate) fn new(memory: usize) -> Self {
+        Self { memory, used: 0 }
+    }
 }
 
 /// The plugin asked for more than it may have. Told apart from a trap by its type.
@@ -16,8 +24,9 @@ pub(crate) struct Limiter {
 pub(crate) struct MemoryExceeded;
 
 impl ResourceLimiter for Limiter {
-    fn memory_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        within(desired, self.memory)
+    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        self.used = self.used.saturating_sub(current).saturating_add(desired);
+        within(self.used, self.memory)
     }
 
     fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {

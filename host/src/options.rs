@@ -18,7 +18,7 @@ pub struct Options {
     pub time_per_call: Duration,
     /// How long compiling a policy may take.
     pub time_per_compile: Duration,
-    /// How many bytes of linear memory an instance may have.
+    /// How many bytes an instance may have in all its linear memories together.
     pub memory_per_instance: usize,
     /// Where machine code is kept from one start to the next.
     pub cache: Cache,

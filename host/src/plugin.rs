@@ -109,7 +109,7 @@ impl Plugin {
 impl Shared {
     /// An empty store, with the time it takes to compile a policy in front of it.
     pub(crate) fn store(&self, component: &PluginPre<Limiter>) -> Store<Limiter> {
-        let mut store = Store::new(component.engine(), Limiter { memory: self.options.memory_per_instance });
+        let mut store = Store::new(component.engine(), Limiter::new(self.options.memory_per_instance));
         store.limiter(|limiter| limiter);
         store.set_epoch_deadline(ticks(self.options.time_per_compile));
         store

@@ -1,6 +1,7 @@
 //! A plugin that never ends, traps or allocates without end does no harm: the caller is told which it was, and the next
 //! call works.
 
+use std::fs;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::Path;
 use std::thread;
@@ -151,6 +152,21 @@ fn what_the_host_cannot_hash_is_a_trap() {
 }
 
 #[test]
+fn memories_are_counted_together() {
+    // Of 8 MiB each of two would get 6.25.
+    let two = misbehaving_text()
+        .replace(r#"(memory (export "memory") 2)"#, r#"(memory (export "memory") 2) (memory $other 2)"#)
+        .replace(
+            "(drop (memory.grow (i32.const 16))) (br $more)",
+            "(drop (memory.grow (i32.const 1))) (drop (memory.grow $other (i32.const 1)))
+            (br_if $more (i32.lt_u (memory.size) (i32.const 100)))",
+        );
+    let options = Options { time_per_call: Duration::from_secs(60), ..options(REUSE) };
+    let gate = Plugin::from_bytes(&plugin_of(&two), &options).unwrap().compile("{}", &Secrets::new()).unwrap();
+    assert_eq!(decide(&gate, ALLOCATES), Err(CallError::OutOfMemory));
+}
+
+#[test]
 fn compiling_is_limited_too() {
     let plugin = Plugin::from_bytes(&misbehaving(), &options(REUSE)).unwrap();
     let compile = |policy| plugin.compile(policy, &Secrets::new()).err();
@@ -172,10 +188,18 @@ fn what_is_no_plugin_is_refused() {
     assert!(matches!(missing, Err(LoadError::Unreadable { .. })));
 }
 
-/// `plugins/misbehaving.wat` as a component of our contract.
 fn misbehaving() -> Vec<u8> {
+    plugin_of(&misbehaving_text())
+}
+
+fn misbehaving_text() -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("plugins/misbehaving.wat")).unwrap()
+}
+
+/// A module as a component of our contract.
+fn plugin_of(text: &str) -> Vec<u8> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut module = wat::parse_file(here.join("plugins/misbehaving.wat")).unwrap();
+    let mut module = wat::parse_str(text).unwrap();
     let mut contract = Resolve::default();
     let (package, _) = contract.push_path(here.join("../wit")).unwrap();
     let world = contract.select_world(&[package], Some("plugin-on-host-sha256")).unwrap();
