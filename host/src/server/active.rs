@@ -45,16 +45,17 @@ impl Policy {
         self
     }
 
-    /// Reads the policy and compiles it.
-    pub(crate) fn load(&self, plugin: &Plugin) -> Result<Active, Error> {
-        let mut files = Stamped::of(self.file_path().cloned());
+    /// Reads the policy and compiles it. `files` gets those that it is made of, as they were before they were read, also if it is
+    /// refused.
+    pub(crate) fn load(&self, plugin: &Plugin, files: &mut Stamped) -> Result<Active, Error> {
+        files.extend(self.file_path().cloned());
         let document = self.document()?;
         let names = plugin.secret_names(document.json()).map_err(|error| Self::refused(&document, error))?;
         files.extend(names.iter().filter_map(|name| env::var_os(format!("{name}_FILE"))).map(PathBuf::from));
         let mut secrets = self.secrets.clone();
         secrets.add_from_env(&names)?;
         let gate = plugin.compile(document.json(), &secrets).map_err(|error| Self::refused(&document, error))?;
-        Active::new(gate, files)
+        Active::new(gate)
     }
 
     fn document(&self) -> Result<Document, ReadError> {
@@ -86,15 +87,13 @@ pub(crate) struct Active {
     pub(crate) targets: HashMap<String, Target>,
     /// Names of sources by path.
     sources: HashMap<String, String>,
-    /// The files that it was made from.
-    pub(crate) files: Stamped,
 }
 
 impl Active {
-    fn new(gate: Gate, files: Stamped) -> Result<Self, Error> {
+    fn new(gate: Gate) -> Result<Self, Error> {
         let targets = gate.settings().targets.iter().map(target).collect::<Result<_, _>>()?;
         let sources = gate.settings().sources.iter().map(|source| (source.path.clone(), source.name.clone())).collect();
-        Ok(Active { gate, targets, sources, files })
+        Ok(Active { gate, targets, sources })
     }
 
     /// The name of the source at this path.

@@ -27,6 +27,19 @@ pub(crate) struct Held {
     pub(crate) _room: Option<OwnedSemaphorePermit>,
 }
 
+impl Held {
+    /// The bytes, which keep their place as long as anybody has them.
+    pub(crate) fn into_bytes(self) -> Bytes {
+        Bytes::from_owner(self)
+    }
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 /// A body of which nothing or the first piece was read.
 pub(crate) struct Begun {
     body: Incoming,
@@ -115,4 +128,19 @@ pub(crate) async fn read(
         bytes.extend_from_slice(&data);
     }
     Ok(Held { bytes: bytes.freeze(), _room: taken })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_keeps_its_place_as_long_as_anybody_has_its_bytes() {
+        let room = Arc::new(Semaphore::new(10));
+        let held = Held { bytes: Bytes::from_static(b"four"), _room: room.clone().try_acquire_many_owned(4).ok() };
+        let bytes = held.into_bytes();
+        assert_eq!((&bytes[..], room.available_permits()), (&b"four"[..], 6));
+        drop(bytes);
+        assert_eq!(room.available_permits(), 10);
+    }
 }

@@ -1,16 +1,15 @@
 //! Carrying a decision out: claim, send, settle.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::active::Active;
 use super::claims::Claims;
 use super::forward;
-use super::received::Received;
-use super::state::State;
+use super::receive::Intake;
 use super::store::Begun;
 use crate::CallError;
 use crate::types::{Attempt, BodyOut, Deliver, Dispatch, MessageOut, Outcome, Response, Verdict};
@@ -33,14 +32,8 @@ pub(crate) struct Try {
 }
 
 /// Sends a delivery to all its targets at once, the messages of each in order, and ends by the deadline.
-pub(crate) async fn deliver(
-    state: &State,
-    active: &Active,
-    received: &Received,
-    delivery: &Deliver,
-    deadline: Instant,
-) -> Sent {
-    let sending = Sending { state, active, received, delivery, deadline };
+pub(crate) async fn deliver(intake: &Arc<Intake>, delivery: &Deliver, deadline: Instant) -> Sent {
+    let sending = Sending { intake, delivery, deadline };
     let runs = join_all(delivery.dispatches.iter().map(|dispatch| sending.run(dispatch))).await;
     sending.settle(runs).await
 }
@@ -52,9 +45,7 @@ struct Run {
 }
 
 struct Sending<'a> {
-    state: &'a State,
-    active: &'a Active,
-    received: &'a Received,
+    intake: &'a Arc<Intake>,
     delivery: &'a Deliver,
     deadline: Instant,
 }
@@ -75,7 +66,8 @@ impl Sending<'_> {
             self.send_all(dispatch, &dispatch.messages, &mut tries).await;
         } else if !free.is_empty() {
             let events: Vec<u32> = free.iter().filter_map(|position| dispatch.events.get(*position).copied()).collect();
-            match self.received.lend(|request| self.active.gate.narrow(request, &dispatch.target, &events)) {
+            let target = dispatch.target.clone();
+            match self.intake.ask(move |gate, request| gate.narrow(request, &target, &events)).await {
                 Ok(messages) => self.send_all(dispatch, &messages, &mut tries).await,
                 Err(error) => {
                     tracing::error!(%error, target = dispatch.target, "part of a delivery could not be composed");
@@ -93,10 +85,10 @@ impl Sending<'_> {
             let event = usize::try_from(*event).ok().and_then(|event| self.delivery.delivery.events.get(event));
             event.map_or("", |event| event.item_key.as_str())
         });
-        match Claims::begin(&self.state.store, &dispatch.target, item_keys).await {
+        match Claims::begin(&self.intake.state.store, &dispatch.target, item_keys).await {
             Ok((claims, begun)) => (Some(claims), begun),
             Err(error) => {
-                self.state.store_failed("begin", &error);
+                self.intake.state.store_failed("begin", &error);
                 (None, vec![Begun::Ours; dispatch.events.len()])
             }
         }
@@ -118,13 +110,13 @@ impl Sending<'_> {
     }
 
     async fn send(&self, target: &str, message: &MessageOut) -> Outcome {
-        let Some(target) = self.active.targets.get(target) else {
+        let Some(target) = self.intake.active.targets.get(target) else {
             return Outcome::Unreachable;
         };
-        match forward::headers(self.received, message) {
+        match forward::headers(&self.intake.received, message) {
             Ok(headers) => {
-                let body = body(&self.received.body, &message.body);
-                self.state.forwarder.send(target, headers, body, self.deadline).await
+                let body = body(&self.intake.received.body, &message.body);
+                self.intake.state.forwarder.send(target, headers, body, self.deadline).await
             }
             Err(error) => {
                 tracing::error!(%error, "the plugin set a header that HTTP does not allow");
@@ -138,7 +130,7 @@ impl Sending<'_> {
         let tries = runs.iter().flat_map(|run| &run.tries);
         let attempts: Vec<Attempt<'_>> =
             tries.map(|tried| Attempt { target: &tried.target, outcome: tried.outcome }).collect();
-        let settlement = match self.active.gate.settle(&attempts) {
+        let settlement = match self.intake.active.gate.settle(&attempts) {
             Ok(settlement) => settlement,
             Err(error) => {
                 return Sent { tries: runs.into_iter().flat_map(|run| run.tries).collect(), answer: Err(error) };
@@ -148,19 +140,19 @@ impl Sending<'_> {
         for (tried, verdict) in tries.zip(settlement.verdicts) {
             tried.verdict = verdict;
         }
-        let mut tries = Vec::new();
-        for run in runs {
-            if let Some(claims) = run.claims {
-                let taken = |tried: &&Try| matches!(tried.verdict, Verdict::Delivered | Verdict::Rejected);
-                let done: Vec<usize> =
-                    run.tries.iter().filter(taken).flat_map(|tried| tried.events.iter().copied()).collect();
-                if let Err(error) = claims.finish(&done).await {
-                    self.state.store_failed("finish", &error);
-                }
-            }
-            tries.extend(run.tries);
-        }
+        let tries = join_all(runs.into_iter().map(|run| self.finish(run))).await.into_iter().flatten().collect();
         Sent { tries, answer: Ok(settlement.response) }
+    }
+
+    async fn finish(&self, Run { claims, tries }: Run) -> Vec<Try> {
+        if let Some(claims) = claims {
+            let taken = |tried: &&Try| matches!(tried.verdict, Verdict::Delivered | Verdict::Rejected);
+            let done: Vec<usize> = tries.iter().filter(taken).flat_map(|tried| tried.events.iter().copied()).collect();
+            if let Err(error) = claims.finish(&done).await {
+                self.intake.state.store_failed("finish", &error);
+            }
+        }
+        tries
     }
 }
 

@@ -60,6 +60,7 @@ use self::listen::Listener;
 use self::metrics::Metrics;
 use self::reload::Reloader;
 use self::report::Report;
+use self::stamped::Stamped;
 use self::state::State;
 use self::store::memory::MemoryStore;
 use self::store::{Store, StoreError};
@@ -232,9 +233,9 @@ impl Server {
     /// Whatever keeps it from serving: see [`enum@Error`].
     pub async fn start(config: Config) -> Result<Self, Error> {
         let Config { plugin, policy, listen, admin, tls, target_ca, limits, store, recording, show } = config;
-        let (active, plugin, policy) = load(plugin, policy).await?;
+        let (active, mut files, plugin, policy) = load(plugin, policy).await?;
         let forwarder = Forwarder::new(tls::client(target_ca.as_ref())?);
-        let (certificate, read) = tls.map(Certificate::read).transpose()?.unzip();
+        let certificate = tls.map(|tls| Certificate::read(tls, &mut files)).transpose()?;
         store.configure(active.gate.settings().dedupe);
         let metrics = Metrics::new();
         let recorder = recording.map(|recording| recording.start(metrics.records.clone())).transpose()?;
@@ -257,8 +258,7 @@ impl Server {
             others.push(tokio::spawn(listener.serve(CancellationToken::new(), service)));
         }
         let deliveries = tokio::spawn(listener.serve(state.stopping.clone(), service));
-        let reloader = Reloader::new(state.clone(), plugin, policy, certificate, &read.unwrap_or_default());
-        let reloader = Arc::new(reloader);
+        let reloader = Arc::new(Reloader::new(state.clone(), plugin, policy, certificate, files));
         others.push(tokio::spawn(reloader.clone().watch()));
         announce(&state.active.load(), "the policy is in force");
         warm(state.active.load_full());
@@ -319,8 +319,11 @@ impl Drop for Server {
     }
 }
 
-async fn load(plugin: Plugin, policy: Policy) -> Result<(Active, Plugin, Policy), Error> {
-    let work = tokio::task::spawn_blocking(move || policy.load(&plugin).map(|active| (active, plugin, policy)));
+async fn load(plugin: Plugin, policy: Policy) -> Result<(Active, Stamped, Plugin, Policy), Error> {
+    let work = tokio::task::spawn_blocking(move || {
+        let mut files = Stamped::default();
+        policy.load(&plugin, &mut files).map(|active| (active, files, plugin, policy))
+    });
     work.await.unwrap_or_else(|panic| Err(Error::Reload(panic.to_string())))
 }
 

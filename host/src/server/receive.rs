@@ -22,12 +22,12 @@ use super::redirect;
 use super::report::{Place, Report, Story, Trouble};
 use super::state::State;
 use super::unix_time;
-use crate::CallError;
-use crate::types::{Admission, Decision, Deliver, Onward, Redirect, Refusal, Response};
+use crate::types::{Admission, Decision, Deliver, Onward, Redirect, Refusal, Request, Response};
+use crate::{CallError, Gate};
 
 pub(crate) type Answer = http::Response<Full<Bytes>>;
 
-/// A body at least this large is hashed and read on a thread of its own, so that it holds nobody else up.
+/// How long a body is, in bytes, that takes the gate long.
 const LARGE: usize = 64 * 1024;
 
 /// Answers one request. Whatever goes wrong is an answer too.
@@ -46,12 +46,12 @@ pub(crate) async fn receive(
 }
 
 /// A request under way. It keeps the policy that it met first until it is answered.
-struct Intake {
-    state: Arc<State>,
-    active: Arc<Active>,
+pub(crate) struct Intake {
+    pub(crate) state: Arc<State>,
+    pub(crate) active: Arc<Active>,
     /// The source that the path belongs to.
     source: Option<String>,
-    received: Received,
+    pub(crate) received: Received,
     started: Instant,
     /// What it takes of the server's limits, once its body is there.
     taken: Option<(Option<Held>, OwnedSemaphorePermit)>,
@@ -119,7 +119,8 @@ impl Intake {
     }
 
     async fn carry_out(self: &Arc<Self>) -> Answer {
-        let delivery = match self.decide().await {
+        let decision = self.ask(|gate, request| gate.decide(request, unix_time())).await;
+        let delivery = match decision {
             Ok(Decision::Deliver(delivery)) => delivery,
             Ok(Decision::NotOurs) => return self.not_ours(),
             Ok(Decision::Respond(refusal)) => return self.refuse(refusal),
@@ -135,23 +136,27 @@ impl Intake {
         work.await.unwrap_or_else(|_| self.trouble(Trouble::Panicked))
     }
 
-    async fn decide(self: &Arc<Self>) -> Result<Decision, CallError> {
-        let decide = |this: &Self| this.received.lend(|request| this.active.gate.decide(request, unix_time()));
+    /// Asks the gate about the request: about a large one on a thread of its own, so that it holds nobody else up.
+    pub(crate) async fn ask<R: Send + 'static>(
+        self: &Arc<Self>,
+        question: impl FnOnce(&Gate, &Request<'_>) -> Result<R, CallError> + Send + 'static,
+    ) -> Result<R, CallError> {
+        let ask = |this: &Self| this.received.lend(|request| question(&this.active.gate, request));
         if self.received.body.len() < LARGE {
-            return decide(self);
+            return ask(self);
         }
         let turn = self.state.large_bodies.clone().acquire_owned().await;
         let this = self.clone();
         let work = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            decide(&this)
+            ask(&this)
         });
         work.await.unwrap_or_else(|panic| Err(CallError::Trapped(panic.to_string())))
     }
 
-    async fn deliver(&self, delivery: &Deliver) -> Answer {
+    async fn deliver(self: &Arc<Self>, delivery: &Deliver) -> Answer {
         let deadline = self.started + self.state.limits.answer_time;
-        let Sent { tries, answer } = deliver(&self.state, &self.active, &self.received, delivery, deadline).await;
+        let Sent { tries, answer } = deliver(self, delivery, deadline).await;
         match answer {
             Ok(response) => self.close(respond(response), Story::Genuine { delivery, tries: &tries }),
             Err(error) => self.trouble(Trouble::Gate(error)),

@@ -75,5 +75,5 @@ async fn ask(
             parts.headers.entry(name).or_insert(value);
         }
     }
-    Ok(Answer::from_parts(parts, Full::new(body.bytes)))
+    Ok(Answer::from_parts(parts, Full::new(body.into_bytes())))
 }

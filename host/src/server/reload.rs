@@ -27,16 +27,15 @@ pub(crate) struct Reloader {
 }
 
 impl Reloader {
-    /// `read` is the certificate's files as they were when they were read.
+    /// `read` is all files as they were when they were read.
     pub(crate) fn new(
         state: Arc<State>,
         plugin: Plugin,
         policy: Policy,
         certificate: Option<Certificate>,
-        read: &Stamped,
+        read: Stamped,
     ) -> Self {
-        let known = Mutex::new(state.active.load().files.and(read));
-        Reloader { state, plugin, policy, certificate, known }
+        Reloader { state, plugin, policy, certificate, known: Mutex::new(read) }
     }
 
     /// Replaces the policy and the certificate, or leaves both as they are.
@@ -44,31 +43,36 @@ impl Reloader {
         let mut known = self.known.lock().await;
         let before = known.now();
         let this = self.clone();
-        let done = tokio::task::spawn_blocking(move || this.read_again()).await;
-        let done = done.unwrap_or_else(|panic| Err(Error::Reload(panic.to_string())));
+        let work = tokio::task::spawn_blocking(move || {
+            let mut files = Stamped::default();
+            let done = this.read_again(&mut files);
+            (files, done)
+        });
+        let (files, done) = work.await.unwrap_or_else(|panic| (before, Err(Error::Reload(panic.to_string()))));
+        *known = files;
         match &done {
-            Ok(files) => {
-                known.clone_from(files);
+            Ok(()) => {
                 self.state.metrics.reloaded("ok");
                 super::announce(&self.state.active.load(), "the policy was read again");
                 super::warm(self.state.active.load_full());
             }
             Err(error) => {
-                *known = before;
                 self.state.metrics.reloaded("refused");
                 tracing::error!(%error, "the policy was not changed: the new one is refused");
             }
         }
-        done.map(drop)
+        done
     }
 
-    fn read_again(&self) -> Result<Stamped, Error> {
-        let active = self.policy.load(&self.plugin)?;
-        let own = self.certificate.as_ref().map(Certificate::read_again).transpose()?;
-        let files = active.files.and(&own.unwrap_or_default());
+    fn read_again(&self, files: &mut Stamped) -> Result<(), Error> {
+        let read = self.certificate.as_ref().map(|own| own.read_again(files)).transpose();
+        let active = self.policy.load(&self.plugin, files)?;
+        if let (Some(own), Some(read)) = (&self.certificate, read?) {
+            own.replace(read);
+        }
         self.state.store.configure(active.gate.settings().dedupe);
         self.state.active.store(Arc::new(active));
-        Ok(files)
+        Ok(())
     }
 
     /// Reloads whenever the files change. Never ends.

@@ -12,28 +12,19 @@ pub(crate) struct Stamped(Vec<(PathBuf, Option<Stamp>)>);
 type Stamp = (SystemTime, u64);
 
 impl Stamped {
-    /// The files as they are now.
-    pub(crate) fn of(files: impl IntoIterator<Item = PathBuf>) -> Self {
-        let stamped = |file: PathBuf| {
+    /// More files, as they are now.
+    pub(crate) fn extend(&mut self, files: impl IntoIterator<Item = PathBuf>) {
+        self.0.extend(files.into_iter().map(|file| {
             let stamp = stamp(&file);
             (file, stamp)
-        };
-        Stamped(files.into_iter().map(stamped).collect())
-    }
-
-    /// More files as they are now.
-    pub(crate) fn extend(&mut self, files: impl IntoIterator<Item = PathBuf>) {
-        self.0.extend(Self::of(files).0);
+        }));
     }
 
     /// The same files as they are now.
     pub(crate) fn now(&self) -> Self {
-        Self::of(self.0.iter().map(|(file, _)| file.clone()))
-    }
-
-    /// These files and those.
-    pub(crate) fn and(&self, others: &Self) -> Self {
-        Stamped(self.0.iter().chain(&others.0).cloned().collect())
+        let mut now = Self::default();
+        now.extend(self.0.iter().map(|(file, _)| file.clone()));
+        now
     }
 }
 
@@ -50,7 +41,8 @@ mod tests {
     fn a_file_that_is_written_removed_or_made_has_changed() {
         let file = std::env::temp_dir().join(format!("hookgate-stamped-{}", std::process::id()));
         fs::write(&file, "one").expect("a file");
-        let stamped = Stamped::of([file.clone()]);
+        let mut stamped = Stamped::default();
+        stamped.extend([file.clone()]);
         assert_eq!(stamped, stamped.now());
         fs::write(&file, "longer").expect("a file");
         let written = stamped.now();

@@ -30,28 +30,28 @@ pub(crate) struct Certificate {
 }
 
 impl Certificate {
-    /// Reads the certificate and its key; also says what the files were like then.
-    pub(crate) fn read(files: Tls) -> Result<(Self, Stamped), Error> {
-        let stamped = stamped(&files);
+    /// Reads the certificate and its key. `stamped` gets the files as they were before.
+    pub(crate) fn read(files: Tls, stamped: &mut Stamped) -> Result<Self, Error> {
+        stamped.extend([files.cert.clone(), files.key.clone()]);
         let current = Arc::new(ArcSwap::new(server(&files)?));
-        Ok((Certificate { current, files }, stamped))
+        Ok(Certificate { current, files })
     }
 
-    /// Reads both again. On failure the old ones stay.
-    pub(crate) fn read_again(&self) -> Result<Stamped, Error> {
-        let stamped = stamped(&self.files);
-        self.current.store(server(&self.files)?);
-        Ok(stamped)
+    /// Reads both again, to be put in the place of the old ones.
+    pub(crate) fn read_again(&self, stamped: &mut Stamped) -> Result<Arc<ServerConfig>, Error> {
+        stamped.extend([self.files.cert.clone(), self.files.key.clone()]);
+        server(&self.files)
+    }
+
+    /// Answers with these from now on.
+    pub(crate) fn replace(&self, read: Arc<ServerConfig>) {
+        self.current.store(read);
     }
 
     /// What takes a connection.
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(self.current.load_full())
     }
-}
-
-fn stamped(files: &Tls) -> Stamped {
-    Stamped::of([files.cert.clone(), files.key.clone()])
 }
 
 fn provider() -> Arc<CryptoProvider> {

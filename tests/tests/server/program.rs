@@ -140,6 +140,28 @@ async fn it_reloads_on_sighup_and_leaves_in_order_on_sigterm() {
 }
 
 #[tokio::test]
+async fn a_secret_that_comes_after_the_policy_that_names_it_is_found() {
+    let upstream = Upstream::answering(Reply::Status(200)).await;
+    let folder = TempDir::new().expect("a folder");
+    let (file, later) = (folder.path().join("policy.json"), folder.path().join("later"));
+    let mut policy = all_to(&upstream);
+    std::fs::write(&file, policy.to_string()).expect("a file");
+    let text = |path: &Path| path.to_str().expect("a path of text").to_owned();
+    let later_file = text(&later);
+    let env = [("SECRET", SECRET), ("TARGET_SECRET", TARGET_SECRET), ("LATER_FILE", &later_file)];
+    let running = Running::start("serve", &["--policy", &text(&file)], &env);
+    running.log.with("the policy is in force").await;
+    policy["sources"][0]["secrets"] = json!(["SECRET", "LATER"]);
+    std::fs::write(&file, policy.to_string()).expect("a file");
+    running.log.with("the policy was not changed").await;
+    std::fs::write(&later, "a later secret").expect("a file");
+    running.log.with("the policy was read again").await;
+    let url = running.url("/hook").await;
+    let delivery = Delivery::message("wamid.1", "a later secret");
+    assert_eq!(Client::new().post(&url, &delivery).await.status, 200);
+}
+
+#[tokio::test]
 async fn what_was_delivered_before_it_was_killed_is_not_sent_again() {
     let mut upstream = Upstream::answering(Reply::Status(200)).await;
     let folder = TempDir::new().expect("a folder");

@@ -99,11 +99,29 @@ pub(super) struct Redactor {
     key: Zeroizing<String>,
 }
 
+/// What stands in these objects is whatever somebody's form, flow or agent made up, under keys of their own.
+const FREE_FORM: [&str; 9] =
+    ["arguments", "flow_response", "input", "metadata", "parameters", "properties", "result", "results", "variables"];
+
 /// Where a value stands: the key that it, or the list that it is in, stands under, and that of the object around.
 #[derive(Clone, Copy)]
 struct Place<'a> {
     key: &'a str,
     parent: &'a str,
+    /// Inside a free-form object, where no key says what a value is.
+    free: bool,
+}
+
+impl<'a> Place<'a> {
+    /// The body itself.
+    const ROOT: Place<'static> = Place { key: "", parent: "", free: false };
+
+    /// The value under `key` of the object that stands here.
+    fn member(self, key: &'a str) -> Self {
+        // Meta's own `metadata` is that of a change's `value`.
+        let free = FREE_FORM.contains(&self.key) && (self.key, self.parent) != ("metadata", "value");
+        Place { key, parent: self.key, free: self.free || free }
+    }
 }
 
 impl Redactor {
@@ -118,7 +136,7 @@ impl Redactor {
     pub(super) fn body(&self, body: &[u8]) -> Option<Vec<u8>> {
         let body: &RawValue = serde_json::from_slice(body).ok()?;
         let mut redacted = Vec::new();
-        self.value(body, Place { key: "", parent: "" }, DEPTH, &mut redacted)?;
+        self.value(body, Place::ROOT, DEPTH, &mut redacted)?;
         Some(redacted)
     }
 
@@ -141,7 +159,7 @@ impl Redactor {
                     between = b',';
                     string(out, &self.member(key));
                     out.push(b':');
-                    self.value(value, Place { key, parent: place.key }, depth, out)?;
+                    self.value(value, place.member(key), depth, out)?;
                 }
                 out.extend_from_slice(if members.is_empty() { b"{}" } else { b"}" });
             }
@@ -172,15 +190,16 @@ impl Redactor {
     }
 
     fn text<'a>(&self, text: &'a str, place: Place<'_>) -> Cow<'a, str> {
-        let Place { key, parent } = place;
+        let Place { key, parent, free } = place;
         let is_id = key == "id" || key.ends_with("_id");
-        if text.is_empty()
-            || is_time_key(key) && is_time(text)
-            || is_word_place(place) && is_word(text, key)
-            || (ROUTING.contains(&key) || key == "id" && OWNERS.contains(&parent))
-                && is_routing_id(text)
-                && (!is_phone(text) || DIGITS.contains(&key) || DIGITS.contains(&parent))
-        {
+        let harmless = || {
+            is_time_key(key) && is_time(text)
+                || is_word_place(place) && is_word(text, key)
+                || (ROUTING.contains(&key) || key == "id" && OWNERS.contains(&parent))
+                    && is_routing_id(text)
+                    && (!is_phone(text) || DIGITS.contains(&key) || DIGITS.contains(&parent))
+        };
+        if text.is_empty() || !free && harmless() {
             return Cow::Borrowed(text);
         }
         Cow::Owned(if text.starts_with("wamid.") {
@@ -201,7 +220,7 @@ impl Redactor {
     fn number<'a>(&self, number: &'a str, place: Place<'_>) -> Cow<'a, str> {
         let key = place.key;
         let short = number.len() <= 7 || is_time_key(key) && number.len() <= 13;
-        if short && (is_time_key(key) || is_word_place(place)) {
+        if short && !place.free && (is_time_key(key) || is_word_place(place)) {
             Cow::Borrowed(number)
         } else if (key == "id" || key.ends_with("_id")) && number.bytes().all(|byte| byte.is_ascii_digit()) {
             Cow::Owned(self.digits(number, 15).trim_start_matches('0').to_owned() + "0")
@@ -229,7 +248,7 @@ fn string(out: &mut Vec<u8>, text: &str) {
     let _ = serde_json::to_writer(out, text);
 }
 
-fn is_word_place(Place { key, parent }: Place<'_>) -> bool {
+fn is_word_place(Place { key, parent, .. }: Place<'_>) -> bool {
     // Elsewhere a code may be one that somebody was sent.
     if key == "code" { matches!(parent, "error" | "errors" | "language") } else { WORDS.contains(&key) }
 }
@@ -361,6 +380,21 @@ mod tests {
         }
         let deep = format!("{}{}", "[".repeat(120), "]".repeat(120));
         assert_eq!(redacted(&redactor, &deep), deep);
+    }
+
+    #[test]
+    fn in_what_people_made_up_no_key_says_that_a_value_is_harmless() {
+        let redactor = Redactor::new().unwrap();
+        let body = r#"{"event":"project.event","status":"ended","properties":{"status":"pregnant","born_at":"1990-01-01T00:00:00Z"},
+            "kapso":{"flow_response":{"language":"Quechua","children":[{"type":"daughter","minutes":3}]}},
+            "value":{"metadata":{"phone_number_id":"123456789012345"}}}"#;
+        let text = redacted(&redactor, body);
+        for secret in ["pregnant", "1990", "Quechua", "daughter", "3}"] {
+            assert!(!text.contains(secret), "{secret} in {text}");
+        }
+        for kept in ["project.event", "ended", "123456789012345"] {
+            assert!(text.contains(kept), "{kept} in {text}");
+        }
     }
 
     #[test]
