@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use hookgate_tests::{Ran, hmac_sha256, run};
 use serde_json::{Value, json};
@@ -281,6 +281,8 @@ fn a_batch_is_split_by_the_policy() {
 fn nobody_is_told_that_a_forgery_is_answered_200() {
     let delivery = "deliveries/received-text.json";
     for (secret, counted) in [("K=wrong", false), ("K=whsec_9f2c6d0b7a4e41d3a1b5", true)] {
+        let ran = hookgate(&["decide", "--json", delivery, "--secret", secret], b"");
+        assert_eq!(ran.lines()[0]["status"], if counted { 200 } else { 401 });
         let ran = hookgate(&["route", delivery, "--secret", secret], b"");
         assert_eq!((ran.status, ran.out.contains("answered 200")), (u8::from(!counted).into(), counted), "{}", ran.out);
     }
@@ -444,17 +446,24 @@ fn what_is_signed_is_genuine() {
 /// A shell takes the printed line apart into the words that curl gets.
 #[test]
 fn the_curl_line_survives_a_shell() {
-    let body = "{\"text\": \"it's $HOME `x` \\\\ ! ü\"}\n";
-    let ran = hookgate(&["sign", "--secret", "K=s", "--url", "http://127.0.0.1:1/a?b&c"], body.as_bytes());
-    let (signature, curl) = ran.out.split_once('\n').unwrap();
-    assert_eq!(signature, hmac_sha256(b"s", body.as_bytes()));
-    let echo = format!("curl() {{ printf '%s\\0' \"$@\"; }}; {curl}");
-    let words = Command::new("sh").args(["-c", &echo]).output().unwrap().stdout;
-    let words = String::from_utf8(words).unwrap();
-    let words: Vec<_> = words.split_terminator('\0').collect();
-    assert_eq!(words.last(), Some(&body));
-    assert!(words.contains(&"http://127.0.0.1:1/a?b&c"), "{words:?}");
-    assert!(words.contains(&format!("X-Webhook-Signature: {signature}").as_str()), "{words:?}");
+    let body = "{\"text\": \"it's $HOME `x` \\\\ ! ü\"}";
+    // What holds line ends comes by standard input.
+    for (body, piped) in
+        [(body.to_owned(), false), (format!("{body}\n"), true), (format!("{body}\r\n\t\\n\u{7f}"), true)]
+    {
+        let ran = hookgate(&["sign", "--secret", "K=s", "--url", "http://127.0.0.1:1/a?b&c"], body.as_bytes());
+        let lines: Vec<_> = ran.out.lines().collect();
+        let [signature, curl] = lines[..] else { panic!("two lines, not {lines:?}") };
+        assert_eq!(signature, hmac_sha256(b"s", body.as_bytes()));
+        let input = if piped { "cat" } else { ":" };
+        let echo = format!("curl() {{ printf '%s\\0' \"$@\"; {input}; }}; {curl}");
+        let words = Command::new("sh").args(["-c", &echo]).stdin(Stdio::null()).output().unwrap().stdout;
+        let words = String::from_utf8(words).unwrap();
+        let words: Vec<_> = words.split_terminator('\0').collect();
+        assert_eq!(words.last(), Some(&body.as_str()));
+        assert!(words.contains(&"http://127.0.0.1:1/a?b&c"), "{words:?}");
+        assert!(words.contains(&format!("X-Webhook-Signature: {signature}").as_str()), "{words:?}");
+    }
 }
 
 #[test]

@@ -3,13 +3,13 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::anyhow;
 
 use super::gate::{GateArgs, Loaded};
 use super::report::Report;
 use super::{delivery, text};
+use crate::server::unix_time;
 
 pub(super) const HELP: &str = r#"Input: {"headers": {"NAME": "VALUE" or ["VALUE", …]}, "body": "…"}, with
 "method" and "path" if known (other keys are ignored), a list or lines of such,
@@ -22,7 +22,8 @@ Output of --json, one object a line for each delivery:
   source        the name of the source that it was sent to, or null
   secret        the name of the secret that matched, or null
   rejection     why it is not genuine: wrong-signature, …; or null
-  status        the answer, where no target is needed for it (decide)
+  status        the answer, where no target is needed for it (decide); null
+                too where the path is no source: 404, or left alone by Envoy
   unreadable    {reason, at} where the body cannot be read
   redirect      a browser back from a setup link, which is never signed:
                 setup_link, signed (false), setup_link_id, outcome (completed or
@@ -97,7 +98,7 @@ pub(super) fn run(verb: Verb, args: Args) -> anyhow::Result<ExitCode> {
         Verb::Parse | Verb::Route => args.gate.load_without_secrets()?,
     };
     let wanted = args.wanted_path(&loaded)?;
-    let now = args.now.unwrap_or_else(present);
+    let now = args.now.unwrap_or_else(unix_time);
     let mut out = anstream::stdout().lock();
     let mut bad = false;
     for mut delivery in delivery::read(&args.files)? {
@@ -140,8 +141,4 @@ fn only_path(loaded: &Loaded) -> anyhow::Result<String> {
 fn names(loaded: &Loaded) -> String {
     let names: Vec<_> = loaded.gate.settings().sources.iter().map(|source| source.name.as_str()).collect();
     names.join(", ")
-}
-
-fn present() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -132,8 +132,13 @@ impl Report {
         };
         let targets = deliver.dispatches.iter().map(|dispatch| (dispatch.target.clone(), dispatch.events.clone()));
         let targets = targets.collect();
+        let status = match deliver.dispatches.as_slice() {
+            [] => Some(loaded.gate.settle(&[])?.response.status),
+            _ => None,
+        };
         let messages = Message::all(loaded, deliver.dispatches, request.body);
         Ok(Self {
+            status,
             unreadable: deliver.unreadable,
             contents: Some(Said::of(deliver.delivery, Some(deliver.routes))),
             targets: Some(targets),

@@ -116,16 +116,36 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 /// One line for a POSIX shell. A body from standard input stands in it, one from a file is named.
 fn curl(url: &str, headers: &[(&str, String)], file: &Path, body: &[u8]) -> anyhow::Result<String> {
+    let mut before = String::new();
     let mut words = vec!["curl".to_owned(), "-i".into(), url.into()];
     for (name, value) in headers {
         words.extend(["-H".into(), format!("{name}: {value}")]);
     }
     if file == Path::new("-") {
         let body = std::str::from_utf8(body).context("this body is no text: put it into a file and name that")?;
-        words.extend(["--data-raw".into(), body.into()]);
+        if body.contains(|character: char| character.is_ascii_control()) {
+            before = format!("printf %b {} | ", shlex::try_quote(&escaped(body))?);
+            words.extend(["--data-binary".into(), "@-".into()]);
+        } else {
+            words.extend(["--data-raw".into(), body.into()]);
+        }
     } else {
         let file = file.to_str().context("the file's name is no text")?;
         words.extend(["--data-binary".into(), format!("@{file}")]);
     }
-    Ok(shlex::try_join(words.iter().map(String::as_str))?)
+    Ok(before + &shlex::try_join(words.iter().map(String::as_str))?)
+}
+
+/// A text on one line, which `printf %b` makes the same again.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::new();
+    for character in text.chars() {
+        match character {
+            '\\' => escaped.push_str("\\\\"),
+            '\n' => escaped.push_str("\\n"),
+            _ if character.is_ascii_control() => escaped.push_str(&format!("\\0{:03o}", u32::from(character))),
+            _ => escaped.push(character),
+        }
+    }
+    escaped
 }

@@ -3,11 +3,11 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use hookgate_tests::kapso::{KEY, Kapso};
+use hookgate_tests::kapso::{Fault, KEY, Kapso};
 use hookgate_tests::program;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::Command;
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader, Lines};
+use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::hookgate;
@@ -90,24 +90,59 @@ async fn a_long_log_stops_and_says_how_to_go_on_in_both_directions() {
     assert_eq!(ran.lines().iter().map(|line| line["id"].clone()).collect::<Vec<_>>(), ["d3", "d2", "d5", "d4"]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn following_shows_each_delivery_as_it_comes_and_changes() {
-    let kapso = Kapso::start().await;
-    kapso.has_delivery(record("d1", "delivered"));
-    kapso.has_delivery(record("d2", "pending"));
-    let mut child = Command::new(program())
+/// `hookgate deliveries --follow`, with what it prints.
+fn following(kapso: &Kapso) -> Child {
+    Command::new(program())
         .args(["deliveries", "--follow", "--interval", "1", "--json"])
         .env_clear()
         .envs([("KAPSO_API_URL", kapso.url().as_str()), ("KAPSO_API_KEY", KEY)])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
-        .unwrap();
+        .unwrap()
+}
+
+async fn next_line(lines: &mut Lines<BufReader<impl AsyncRead + Unpin>>) -> String {
+    timeout(PATIENCE, lines.next_line()).await.expect("a line should have come").unwrap().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn following_loses_nothing_when_a_page_cannot_be_had() {
+    let kapso = Kapso::start().await;
+    kapso.with_pages_of(2);
+    (0..5).for_each(|number| kapso.has_delivery(record(&format!("d{number}"), "delivered")));
+    // The first page comes, the second not in all tries of one look.
+    kapso.fails([Fault::Pass].into_iter().chain((0..4).map(|_| Fault::Status(500, String::new()))));
+    let mut child = following(&kapso);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    for number in 0..5 {
+        let line: Value = serde_json::from_str(&next_line(&mut lines).await).unwrap();
+        assert_eq!(line["id"], format!("d{number}"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn following_waits_as_long_as_it_is_asked_to() {
+    let kapso = Kapso::start().await;
+    // Longer than is waited for within a call.
+    kapso.fails([Fault::RetryAfter(429, "61".into())]);
+    let mut child = following(&kapso);
+    let mut notes = BufReader::new(child.stderr.take().unwrap()).lines();
+    let note = next_line(&mut notes).await;
+    assert!(note.ends_with("looking again in 61 s"), "{note}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn following_shows_each_delivery_as_it_comes_and_changes() {
+    let kapso = Kapso::start().await;
+    kapso.has_delivery(record("d1", "delivered"));
+    kapso.has_delivery(record("d2", "pending"));
+    let mut child = following(&kapso);
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut next = async || {
-        let line = timeout(PATIENCE, lines.next_line()).await.expect("a line should have come").unwrap().unwrap();
-        let record: Value = serde_json::from_str(&line).unwrap();
+        let record: Value = serde_json::from_str(&next_line(&mut lines).await).unwrap();
         (record["id"].as_str().unwrap().to_owned(), record["status"].as_str().unwrap().to_owned())
     };
     let said = |id: &str, status: &str| (id.to_owned(), status.to_owned());

@@ -1,6 +1,6 @@
 //! `hookgate webhooks`, with the bodies and paths of the documentation's own examples.
 
-use hookgate_tests::kapso::{KEY, Kapso};
+use hookgate_tests::kapso::{Fault, KEY, Kapso};
 use hookgate_tests::run;
 use serde_json::{Value, json};
 
@@ -144,6 +144,23 @@ async fn a_made_secret_can_go_to_a_new_file_of_ones_own() {
     kapso.asked();
     assert_eq!(hookgate(&kapso, &create).status, 2, "a file that is there is not written over");
     assert_eq!(kapso.asked(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_made_secret_stays_where_it_was_put_unless_kapso_surely_does_not_have_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret");
+    let path = file.to_str().unwrap();
+    let mut create = vec!["webhooks", "create", "--phone-number-id", "1", "--url", URL];
+    create.extend(["--event", "whatsapp.message.received", "--secret-out", path]);
+    let kapso = Kapso::start().await;
+    kapso.fails([Fault::Status(422, "{}".into())]);
+    assert_eq!(hookgate(&kapso, &create).status, 1);
+    assert!(!file.exists());
+    kapso.fails([Fault::Silent(201)]);
+    let ran = hookgate(&kapso, &create);
+    assert!(ran.status == 1 && ran.err.contains("may have carried it out"), "{}", ran.err);
+    assert_eq!(kapso.webhooks()[0]["secret_key"], std::fs::read_to_string(&file).unwrap().trim_end());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -153,13 +153,17 @@ async fn follow(client: &Client, args: &Args) -> anyhow::Result<ExitCode> {
     let mut seen = Seen::default();
     let watch = async {
         loop {
+            let mut pause = Duration::from_secs(args.interval);
             match news(client, args, &mut seen).await {
                 Ok(records) => records.iter().try_for_each(|record| print_line(record, args.json))?,
                 // What may pass is waited for; what is wrong stays wrong.
-                Err(error) if error.may_pass() => note(format_args!("{error}; looking again in {} s", args.interval)),
+                Err(error) if error.may_pass() => {
+                    pause = pause.max(error.reason.wait().unwrap_or_default());
+                    note(format_args!("{error}; looking again in {} s", pause.as_secs_f32()));
+                }
                 Err(error) => return Err(error.into()),
             }
-            sleep(Duration::from_secs(args.interval)).await;
+            sleep(pause).await;
         }
     };
     tokio::select! {
@@ -176,7 +180,7 @@ fn print_line(record: &Map<String, Value>, json: bool) -> anyhow::Result<()> {
     Ok(writeln!(anstream::stdout(), "{}", clean_to(&line, 1000))?)
 }
 
-/// What was not seen before in this state, the oldest first.
+/// What was not seen before in this state, the oldest first. Only what all pages of it have come of counts as seen.
 async fn news(client: &Client, args: &Args, seen: &mut Seen) -> Result<Vec<Map<String, Value>>, Error> {
     let filter = args.filter();
     let mut news = Vec::new();
@@ -184,15 +188,15 @@ async fn news(client: &Client, args: &Args, seen: &mut Seen) -> Result<Vec<Map<S
     for _ in 0..args.pages {
         let page = client.deliveries(&filter, cursor.as_ref()).await?;
         let before = news.len();
-        let all = page.records.len();
-        news.extend(page.records.into_iter().filter(|record| seen.is_new(record)));
+        news.extend(page.records.into_iter().filter(|record| !seen.knows(record)));
         cursor = page.after.map(Cursor::After);
         // A page with nothing new on it is followed by older ones, which change no more.
-        if cursor.is_none() || all == 0 || news.len() == before {
+        if cursor.is_none() || news.len() == before {
             break;
         }
     }
     news.reverse();
+    news.retain(|record| seen.is_new(record));
     Ok(news)
 }
 
@@ -207,9 +211,13 @@ struct Seen {
 const REMEMBERED: usize = 100_000;
 
 impl Seen {
+    fn knows(&self, record: &Map<String, Value>) -> bool {
+        self.states.get(&cell(record, "id")) == Some(&state(record))
+    }
+
     fn is_new(&mut self, record: &Map<String, Value>) -> bool {
         let id = cell(record, "id");
-        let state = (cell(record, "status"), cell(record, "attempt_count"));
+        let state = state(record);
         match self.states.insert(id.clone(), state.clone()) {
             Some(before) => before != state,
             None => {
@@ -223,6 +231,10 @@ impl Seen {
             }
         }
     }
+}
+
+fn state(record: &Map<String, Value>) -> (String, String) {
+    (cell(record, "status"), cell(record, "attempt_count"))
 }
 
 #[cfg(test)]

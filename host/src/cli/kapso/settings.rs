@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::File;
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::io::{Seek, Write};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Context, bail};
 
 use crate::kapso::catalogue::{EVENTS, PayloadVersion};
-use crate::kapso::{Buffer, Names, SecretKey, Settings};
+use crate::kapso::{Buffer, Error, Names, SecretKey, Settings};
 use crate::secrets::from_env;
 
 #[derive(Debug, clap::Args)]
@@ -106,15 +107,52 @@ impl SettingsArgs {
         })
     }
 
-    /// The file for the secret, made before anything is sent, so that no secret is lost.
-    pub(super) fn place(&self) -> anyhow::Result<Option<File>> {
-        let Some(path) = &self.secret_out else { return Ok(None) };
+    /// The file for the secret that was made, with that in it before anything is sent, so that no secret is lost.
+    pub(super) fn secret_file(&self, made: Option<&SecretKey>) -> anyhow::Result<Option<SecretFile>> {
+        match (&self.secret_out, made) {
+            (Some(path), Some(secret)) => SecretFile::new(path, secret).map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// A new file with a secret in it, for nobody but its owner.
+pub(super) struct SecretFile {
+    path: PathBuf,
+    file: File,
+}
+
+impl SecretFile {
+    fn new(path: &Path, secret: &SecretKey) -> anyhow::Result<Self> {
         let mut options = File::options();
         options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(path).with_context(|| format!("cannot make the file {}", path.display()))?;
-        Ok(Some(file))
+        let mut this = Self { path: path.to_owned(), file };
+        this.hold(secret)?;
+        Ok(this)
+    }
+
+    /// Puts a secret in the place of the one that it holds.
+    pub(super) fn hold(&mut self, secret: &SecretKey) -> anyhow::Result<()> {
+        let write = |file: &mut File| {
+            file.set_len(0)?;
+            file.rewind()?;
+            writeln!(file, "{}", secret.expose())
+        };
+        write(&mut self.file).with_context(|| format!("cannot write the secret to {}", self.path.display()))
+    }
+
+    /// Goes with a secret that Kapso does not have. One that it may have stays.
+    pub(super) fn after<T>(this: Option<&Self>, called: Result<T, Error>) -> anyhow::Result<T> {
+        if let (Some(this), Err(error)) = (this, &called)
+            && !error.unsure
+        {
+            // It is of no use to anybody, and no harm.
+            let _ = fs::remove_file(&this.path);
+        }
+        Ok(called?)
     }
 }
 

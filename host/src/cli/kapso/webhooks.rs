@@ -1,18 +1,17 @@
 //! `hookgate webhooks`.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::Write;
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::settings::SettingsArgs;
+use super::settings::{SecretFile, SettingsArgs};
 use super::{ApiArgs, KEY_HELP, ScopeArgs, YesArgs, block_on, note, print_json, print_table, refuse};
 use crate::kapso::catalogue::{self, EVENTS};
-use crate::kapso::{Api, Client, Kind, Scope, SecretKey, Settings, Webhook};
+use crate::kapso::{Api, Client, Error, Kind, Scope, SecretKey, Settings, Webhook};
 
 /// Registers webhooks with Kapso: which events it sends to which address.
 ///
@@ -318,10 +317,11 @@ async fn create(args: Create) -> anyhow::Result<ExitCode> {
     }
     refuse(&settings.problems(&scope, args.settings.names()))?;
     let client = args.api.client(args.scope.api())?;
-    let place = args.settings.place()?;
-    let webhook = client.create_webhook(&scope, &settings).await?;
+    let made = settings.secret_key.clone().filter(|_| made);
+    let file = args.settings.secret_file(made.as_ref())?;
+    let webhook = SecretFile::after(file.as_ref(), client.create_webhook(&scope, &settings).await)?;
     note(format_args!("registered the webhook {} at {}", webhook.id(), webhook.url()));
-    report(&webhook, settings.secret_key.filter(|_| made), place, args.json)?;
+    report(&webhook, made, file, args.json)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -342,28 +342,29 @@ async fn update(args: Update) -> anyhow::Result<ExitCode> {
     let client = args.api.client(args.scope.api())?;
     let before = client.webhook(&scope, &args.id).await?;
     refuse(&settings.problems_of_change(&before.scope(), before.kind(), args.settings.names()))?;
-    let place = args.settings.place()?;
-    let after = changed(&client, &scope, &args.id, &settings).await?;
+    let made = settings.secret_key.clone().filter(|_| args.new_secret);
+    let file = args.settings.secret_file(made.as_ref())?;
+    let after = SecretFile::after(file.as_ref(), changed(&client, &scope, &args.id, &settings).await)?;
     note(format_args!("changed the webhook {}", args.id));
-    report(&after, settings.secret_key.filter(|_| args.new_secret), place, args.json)?;
+    report(&after, made, file, args.json)?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Changes a webhook; what it is then, even if the answer does not say so.
-async fn changed(client: &Client, scope: &Scope, id: &str, settings: &Settings) -> anyhow::Result<Webhook> {
+async fn changed(client: &Client, scope: &Scope, id: &str, settings: &Settings) -> Result<Webhook, Error> {
     match client.update_webhook(scope, id, settings).await? {
         Some(webhook) => Ok(webhook),
-        None => Ok(client.webhook(scope, id).await?),
+        None => client.webhook(scope, id).await.map_err(|error| Error { unsure: true, ..error }),
     }
 }
 
 /// Writes what was made, and its secret if that is new, this once.
-fn report(webhook: &Webhook, made: Option<SecretKey>, place: Option<File>, json: bool) -> anyhow::Result<()> {
+fn report(webhook: &Webhook, made: Option<SecretKey>, file: Option<SecretFile>, json: bool) -> anyhow::Result<()> {
     // What Kapso says is what it signs with.
     let made = made.map(|made| webhook.secret_key().unwrap_or(made));
-    let shown = match (&made, place) {
+    let shown = match (&made, file) {
         (Some(secret), Some(mut file)) => {
-            writeln!(file, "{}", secret.expose()).context("cannot write the secret to its file")?;
+            file.hold(secret)?;
             None
         }
         _ => made.as_ref(),

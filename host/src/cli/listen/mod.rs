@@ -111,7 +111,8 @@ impl Args {
         let ended = self.listen(&running, &mut tunnel, plan, &folder, &mut registration, &mut signals).await;
         let failed = ended.is_err();
         if let Err(error) = ended {
-            note(format_args!("{error:#}"));
+            // What the tunnel said last is several lines.
+            format!("{error:#}").lines().for_each(note);
         }
         let removed = tokio::select! {
             removed = take_back(registration) => removed,

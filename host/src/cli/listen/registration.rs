@@ -128,7 +128,10 @@ impl Source {
             Scope::Project => None,
         };
         let secret = tenant.or_else(|| first(source.get("secrets")));
-        let secret = secret.ok_or_else(|| anyhow!("the source has no secret for this phone number"))?;
+        let secret = secret.ok_or_else(|| match scope {
+            Scope::Number(id) => anyhow!("the source has no secret for the phone number {id}"),
+            Scope::Project => anyhow!("the source has no `secrets`, which project webhooks are verified with"),
+        })?;
         Ok(Source { path: text(source, "path").context("the source has no path")?, secret })
     }
 }

@@ -48,8 +48,9 @@ use crate::client;
                                                      what would be sent?
 
 Output of --json, one object: read, matched, sent, ok (answered 200), answers
-(how many of each status), unanswered (how many timed-out, unreachable), bytes,
-seconds, latency_ms (p50, p95, p99, max), interrupted, dry_run.
+(how many of each status), unanswered (how many timed-out, unreachable), unsigned
+(how many had no signature to send), bytes, seconds, latency_ms (p50, p95, p99,
+max), interrupted, dry_run.
 
 Exit status: 0 all that was sent was answered 200, 1 something was not,
 2 wrong usage, policy or input."#)]
