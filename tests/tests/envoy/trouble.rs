@@ -65,6 +65,30 @@ async fn a_bad_update_leaves_the_policy_before_it_in_force() {
 }
 
 #[tokio::test]
+async fn what_an_update_breaks_off_can_be_sent_again_at_once() {
+    let policy = to(&["bot", "crm"]);
+    let mut edge = Edge::with_listener_file(&policy).await;
+    edge.crm.now(Reply::Hang);
+    let delivery = message("wamid.1");
+    let mut sender = Raw::connect(edge.envoy.address()).await;
+    sender.write(head(&delivery, PATH, &format!("Content-Length: {}\r\n", delivery.body.len()))).await;
+    sender.write(&delivery.body).await;
+    edge.crm.next().await;
+    let called = Instant::now();
+    drop(sender);
+    edge.counted("http.webhooks.downstream_cx_destroy_remote_active_rq", 1).await;
+    edge.crm.now(Reply::Status(200));
+    let mut other = policy;
+    other["limits"] = json!({"events": 999});
+    edge.envoy.replace_listener(Edge::settings(&other, &edge.bot, &edge.crm), 1);
+    edge.envoy.logged("details=the policy was replaced").await;
+    let again = async || Client::new().try_post(&edge.envoy.url(PATH), &delivery).await.map(|answer| answer.status);
+    while again().await != Some(200) {
+        assert!(called.elapsed().as_secs() < 14, "its lease is over in 15 s");
+    }
+}
+
+#[tokio::test]
 async fn a_secret_changes_with_an_update() {
     let edge = Edge::with_listener_file(&to(&["bot"])).await;
     assert_eq!(edge.post(&message("wamid.1")).await.status, 200);
