@@ -25,12 +25,21 @@ pub(crate) fn keep(body: &[u8], layout: &Layout, keep: &[usize]) -> Vec<u8> {
     }
     edits.extend(layout.batch_size.map(|span| (span.start, span.end, size.as_bytes())));
 
-    let mut out = Vec::with_capacity(body.len());
+    // What stands within a removed part goes with that.
     let mut at = 0;
-    for (start, end, text) in edits.into_sorted_vec() {
-        if start < at {
-            continue;
-        }
+    let mut edits = edits.into_sorted_vec();
+    edits.retain(|(start, end, _)| {
+        let stands = *start >= at;
+        at = if stands { *end } else { at };
+        stands
+    });
+    // There may be as many bodies as events: none takes more room than it needs.
+    let less = |left: usize, (start, end, text): &(usize, usize, &[u8])| {
+        left.saturating_sub(end.saturating_sub(*start)).saturating_add(text.len())
+    };
+    let mut out = Vec::with_capacity(edits.iter().fold(body.len(), less));
+    let mut at = 0;
+    for (start, end, text) in edits {
         out.extend_from_slice(body.get(at..start).unwrap_or_default());
         out.extend_from_slice(text);
         at = end;

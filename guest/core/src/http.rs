@@ -66,9 +66,11 @@ const ONE_HOP: [&str; 13] = [
     "upgrade",
 ];
 
-/// Whether a header says what Hookgate found out: none of such a name that was received goes on.
+/// Whether a header says what Hookgate found out: none of such a name that was received goes on. Where a service gets headers as
+/// variables, `_` is as good as `-`.
 pub fn is_own_header(name: &[u8]) -> bool {
-    name.get(..OWN_PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(OWN_PREFIX.as_bytes()))
+    let is = |(byte, own): (&u8, u8)| byte.eq_ignore_ascii_case(&own) || (*byte == b'_' && own == b'-');
+    name.len() >= OWN_PREFIX.len() && name.iter().zip(OWN_PREFIX.bytes()).all(is)
 }
 
 /// Whether a header is the business of who sends a message and not of whom it came from.
@@ -109,6 +111,7 @@ mod tests {
     #[test]
     fn headers_are_known_in_any_case() {
         assert!(is_own_header(b"x-hookgate-source") && is_own_header(b"X-Hookgate-Target"));
+        assert!(is_own_header(b"X_Hookgate_Signed") && is_own_header(b"x-hookgate_signed"));
         assert!(!is_own_header(b"x-hookgat") && !is_own_header(b"x-hookgates"));
         assert!(is_one_hop_header(b"Connection") && is_one_hop_header(b"te") && !is_one_hop_header(b"tea"));
     }

@@ -152,8 +152,8 @@ impl Delivery {
     }
 
     /// Makes the held request the first message, then starts the first message of every other target. Says whether the request
-    /// may go on: not when the sender's time is over, and without a body in the host's buffer there is nothing to put another body
-    /// in the place of.
+    /// may go on: not when the sender's time is over, and another body only in the place of one in the host's buffer, where there is
+    /// room for what the policy takes and no more.
     pub(crate) fn begin(&mut self, id: u32, now: u64, buffered: bool, calls: &mut Calls) -> Result<bool, Fault> {
         let proxied = self.proxy(now, buffered);
         match proxied {
@@ -171,10 +171,11 @@ impl Delivery {
         let Some(endpoint) = self.policy.endpoints.get(lane.target) else { return Ok(false) };
         let Some(next) = lane.queue.front() else { return Ok(false) };
         let as_received = next.message.body == BodyOut::AsReceived;
-        if !as_received && !buffered {
+        let body = next.message.body.bytes(&self.body);
+        let fits = u32::try_from(body.len()).is_ok_and(|length| length <= self.policy.gate.limits().body_bytes);
+        if !(as_received || buffered && fits) {
             return Ok(false);
         }
-        let body = next.message.body.bytes(&self.body);
         let length = (!as_received).then_some(body.len());
         let Message { drop_headers, set_headers, .. } = &next.message;
         headers::address(drop_headers, set_headers, &endpoint.cluster, endpoint.address.as_ref(), length)?;

@@ -384,6 +384,8 @@ impl Stream {
 
     /// Settles a delivery that nobody waits for.
     fn forget(&mut self, now: u64) {
+        // The access log of whomever the host acted for last is not this one's.
+        let _ = host::act_for(self.root);
         if let State::Delivering(delivery) = core::mem::replace(&mut self.state, State::Answered) {
             delivery.settle(now);
         }

@@ -131,6 +131,24 @@ async fn a_body_may_become_longer_on_the_way() {
 }
 
 #[tokio::test]
+async fn a_body_that_grows_beyond_what_envoy_holds_is_sent_all_the_same() {
+    let mut policy = to(&["bot"]);
+    policy["targets"]["bot"]["body"] = json!("normalized");
+    let mut edge = Edge::new(&policy).await;
+    let text = "x".repeat(60_000);
+    let item = |number: usize| {
+        json!({"message": {"id": format!("wamid.{number}"), "type": "text", "text": {"body": text},
+               "kapso": {"direction": "inbound", "status": "received", "content": text}}, "phone_number_id": "1"})
+    };
+    let items: Vec<_> = (0..20).map(item).collect();
+    let body = json!({"type": "whatsapp.message.received", "batch": true, "data": items}).to_string();
+    let batch = Delivery::new("whatsapp.message.received", body).signed(SECRET);
+    assert_eq!(edge.post(&batch).await.status, 200);
+    let sent = edge.bot.next().await.body.len();
+    assert!(batch.body.len() < 4 << 20 && sent > 5 << 20, "{} became {sent}", batch.body.len());
+}
+
+#[tokio::test]
 async fn events_go_one_by_one_in_the_bodys_order() {
     let mut policy = to(&["bot"]);
     policy["targets"]["bot"]["body"] = json!("one-per-event");

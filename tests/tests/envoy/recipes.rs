@@ -80,8 +80,12 @@ async fn the_istio_recipe_holds() {
     let policy = &filter["configuration"]["value"];
     check_policy(policy);
     check_filter(filter).await;
+    let source = &policy["sources"][0]["path"];
     let route = &documents.last().expect("a VirtualService")["spec"]["http"][0]["match"];
-    assert_eq!(*route, json!([{"uri": {"exact": policy["sources"][0]["path"]}}]));
+    assert_eq!(*route, json!([{"uri": {"exact": source}}]));
+    let patches = documents[0]["spec"]["configPatches"].as_array().expect("patches");
+    let route = patches.iter().find(|patch| patch["applyTo"] == "HTTP_ROUTE").expect("a route");
+    assert_eq!(route["patch"]["value"]["match"]["path"], *source);
 }
 
 #[tokio::test]
@@ -95,18 +99,26 @@ async fn the_envoy_gateway_recipe_holds() {
     // Envoy Gateway turns a filter off and back on route by route: a route of our own has to name it.
     let filter = "envoy.filters.http.wasm/envoyextensionpolicy/default/hookgate/wasm/0";
     assert!(switch["jsonPath"].as_str().expect("a path").contains(filter));
-    let route = &operation(&documents, "/virtual_hosts/0/routes/0")["value"];
+    let patch = operation(&documents, "/routes/0");
+    assert!(patch["jsonPath"].as_str().is_some_and(|path| path.contains("hooks_example_com")));
+    let route = &patch["value"];
     let on = json!({"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "config": {}});
     assert_eq!(route["typed_per_filter_config"], json!({filter: on}));
-    let path = &documents.last().expect("an HTTPRoute")["spec"]["rules"][0]["matches"];
-    assert_eq!(*path, json!([{"path": {"type": "Exact", "value": wasm["config"]["sources"][0]["path"]}}]));
+    // A route for more than the source's path would lead past filters that are on for other paths.
+    let source = &wasm["config"]["sources"][0]["path"];
+    assert_eq!(route["match"]["path"], *source);
+    let webhooks = documents.last().expect("an HTTPRoute");
+    assert_eq!(webhooks["spec"]["hostnames"], json!(["hooks.example.com"]));
+    assert_eq!(webhooks["spec"]["rules"][0]["matches"], json!([{"path": {"type": "Exact", "value": source}}]));
+    let cluster = wasm["config"]["targets"]["bot"]["cluster"].as_str().expect("a cluster");
+    assert_eq!(cluster, format!("httproute/default/{}/rule/0", webhooks["metadata"]["name"].as_str().expect("a name")));
 }
 
 /// In Envoy as Envoy Gateway configures it: the filter is off but where a route turns it on.
 #[tokio::test]
 async fn the_route_of_the_envoy_gateway_recipe_cannot_be_asked_for() {
     let documents = documents("envoy-gateway.yaml");
-    let on = &operation(&documents, "/virtual_hosts/0/routes/0")["value"]["typed_per_filter_config"];
+    let on = &operation(&documents, "/routes/0")["value"]["typed_per_filter_config"];
     let (_, on) = on.as_object().and_then(|filters| filters.iter().next()).expect("the filter");
     let edge = Edge::with(&to(&["bot"]), |mut settings| {
         let manager = settings.manager();

@@ -13,6 +13,10 @@ pub struct JsonStr<'a> {
     escaped: bool,
 }
 
+/// The most bytes of a text of which each event of a delivery gets a copy of its own, if it has escapes: a name, an id. Real ones
+/// have a tenth of that.
+const MAX_SHARED: usize = 256;
+
 impl<'a> JsonStr<'a> {
     /// What stands between the quotes, and whether there is an escape in it.
     pub(super) fn new(raw: &'a str, escaped: bool) -> Self {
@@ -20,13 +24,18 @@ impl<'a> JsonStr<'a> {
     }
 
     /// As it is written.
-    pub(super) fn raw(self) -> &'a str {
+    pub(crate) fn raw(self) -> &'a str {
         self.raw
     }
 
     /// The text, if it has no escapes.
-    pub(super) fn plain(self) -> Option<&'a str> {
+    pub(crate) fn plain(self) -> Option<&'a str> {
         (!self.escaped).then_some(self.raw)
+    }
+
+    /// This, unless it is longer than what many events may share a copy of.
+    pub(crate) fn shared(self) -> Option<Self> {
+        (self.raw.len() <= MAX_SHARED).then_some(self)
     }
 
     /// The text, its escapes resolved.

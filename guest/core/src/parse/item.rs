@@ -65,6 +65,7 @@ record! {
         origin: Option<JsonStr<'a>> = "origin",
         transcript: Option<JsonStr<'a>> = "transcript" or "text",
         phone_number_id: Option<JsonStr<'a>> = "phone_number_id",
+        conversation_id: Option<JsonStr<'a>> = "whatsapp_conversation_id",
     }
 }
 
@@ -125,6 +126,20 @@ impl<'a> Item<'a> {
         }
     }
 
+    /// Whether an item that implies no name cannot be an event of this name, which is one of `kind`.
+    pub(super) fn contradicts(&self, name: &str, kind: Kind) -> bool {
+        match &self.message {
+            Some(message) => {
+                name == "whatsapp.message.received"
+                    && message.direction().is_some_and(|direction| direction.plain() == Some("outbound"))
+            }
+            None if self.conversation.is_some() || self.contact.is_some() => {
+                kind == Kind::Project || name.starts_with("whatsapp.message.")
+            }
+            None => false,
+        }
+    }
+
     /// The kind of webhook that sends such items, where the shape tells.
     pub(super) fn implied_kind(&self) -> Option<Kind> {
         if self.message.is_some() || self.conversation.is_some() || self.contact.is_some() {
@@ -145,14 +160,27 @@ impl<'a> Item<'a> {
         self.test == Some(true)
     }
 
-    /// This payload, which v1 wrapped in `data`, with what stands beside `data`.
-    pub(super) fn wrapped_in(self, outer: Self) -> Self {
-        Self { event: outer.event, r#type: outer.r#type, test: outer.test.or(self.test), ..self }
+    /// Makes this payload, which v1 wrapped in `data`, say what stands beside `data`.
+    pub(super) fn unwrap_from(&mut self, outer: &Self) {
+        (self.event, self.r#type, self.test) = (outer.event, outer.r#type, outer.test.or(self.test));
+        self.fill(outer);
     }
 
-    /// This item, whose status may stand in its `data`, as that of an agent's run does.
-    pub(super) fn with_status_of(self, data: Self) -> Self {
-        Self { status: self.status.or(data.status), ..self }
+    /// What rules ask for and this does not say, what stands around it or in its `data` may say.
+    #[inline(never)]
+    pub(super) fn fill(&mut self, other: &Self) {
+        for (slot, other) in [
+            (&mut self.status, other.status),
+            (&mut self.phone_number_id, other.phone_number_id),
+            (&mut self.business_account_id, other.business_account_id),
+            (&mut self.conversation_id, other.conversation_id),
+            (&mut self.customer_id, other.customer_id),
+            (&mut self.source_account, other.source_account),
+        ] {
+            *slot = slot.or(other);
+        }
+        self.new_conversation = self.new_conversation.or(other.new_conversation);
+        self.config = self.config.or(other.config);
     }
 
     /// The event that this is, but for what all events of a delivery share. `span` is where in `body` it stands.
@@ -173,7 +201,7 @@ impl<'a> Item<'a> {
             ),
             business_account_id: text(self.business_account_id.or(self.source_account).or(config.business_account_id)),
             customer_id: text(self.customer_id.or(contact.customer_id).or(config.customer_id)),
-            conversation_id: text(conversation.id.or(self.conversation_id)),
+            conversation_id: text(conversation.id.or(self.conversation_id).or(kapso.conversation_id)),
             message_id: text(message.whatsapp_id.or(message.id)),
             direction: text(message.direction()),
             status: text(if is_message { message.status() } else { self.status.or(conversation.status) }),

@@ -30,6 +30,8 @@ enum Happening<'a> {
     Received(Message<'a>),
     Echoed(Message<'a>),
     Changed(Status<'a>),
+    /// Neither of these.
+    Other,
 }
 
 record! {
@@ -47,6 +49,10 @@ impl<'a> Entries<'a> {
         let mut entries = Self { events: Vec::new(), layout: Layout::default(), count: 0 };
         let mut members = Vec::new();
         let is_array = reader.array(|reader| {
+            if members.len() > limit {
+                entries.count = entries.count.max(limit).saturating_add(1);
+                return reader.pass();
+            }
             let first = entries.events.len();
             let (_, span) = reader.spanned(|reader| entries.entry(reader, body, limit))?;
             members.push(Member { span, events: first..entries.events.len() });
@@ -57,19 +63,23 @@ impl<'a> Entries<'a> {
     }
 
     fn entry(&mut self, reader: &mut Reader<'a>, body: &'a [u8], limit: usize) -> Result<()> {
-        let mut id = None;
+        let (mut id, mut time) = (None, None);
         let mut changes = Vec::new();
+        // One event more than there may be, so that too many are seen as too many.
+        let mut room = limit.saturating_add(1).saturating_sub(self.count);
         reader.object(&mut |reader, key| {
             match key {
                 "id" => reader.scalar(&mut id)?,
+                "time" => reader.scalar(&mut time)?,
                 "changes" => {
                     changes.clear();
                     reader.array(|reader| {
-                        if self.count.saturating_add(changes.len()) > limit {
-                            self.count = self.count.saturating_add(1);
-                            return reader.skip().map(drop);
+                        if room == 0 {
+                            return reader.pass();
                         }
-                        changes.push(reader.spanned(|reader| Change::read(reader, limit))?);
+                        let (change, span) = reader.spanned(|reader| Change::read(reader, &mut room))?;
+                        room = room.saturating_sub(usize::from(change.happenings.is_empty()));
+                        changes.push((change, span));
                         Ok(())
                     })?;
                 }
@@ -78,16 +88,25 @@ impl<'a> Entries<'a> {
             Ok(())
         })?;
         let mut members = Vec::new();
+        let entry = [id, time].map(|text: Option<JsonStr<'_>>| text.and_then(JsonStr::shared));
         for (change, span) in changes {
             let first = self.events.len();
-            self.change(change, id, span, body, limit);
+            self.change(change, entry, span, body, limit);
             members.push(Member { span, events: first..self.events.len() });
         }
         self.layout.arrays.push(members);
         Ok(())
     }
 
-    fn change(&mut self, change: Change<'a>, entry_id: Option<JsonStr<'a>>, span: Span, body: &'a [u8], limit: usize) {
+    /// `entry` is the id and the time of the entry that it is in.
+    fn change(
+        &mut self,
+        change: Change<'a>,
+        entry: [Option<JsonStr<'a>>; 2],
+        span: Span,
+        body: &'a [u8],
+        limit: usize,
+    ) {
         let mut next = self.events.len();
         for array in change.arrays {
             let members = array.into_iter().map(|span| {
@@ -97,27 +116,25 @@ impl<'a> Entries<'a> {
             });
             self.layout.arrays.push(members.collect());
         }
-        let event_at = |span| Event {
-            phone_number_id: change.phone_number_id.map(JsonStr::text),
-            business_account_id: entry_id.map(JsonStr::text),
-            ..blank(Kind::Meta, change.field.map(JsonStr::text), span)
-        };
-        if change.happenings.is_empty() {
-            let mut event = event_at(span);
-            event.item_key = key::of_bytes(span.of(body));
-            self.push(event, limit);
+        let text = |text: Option<JsonStr<'a>>| text.and_then(JsonStr::shared).map(JsonStr::text);
+        let [id, time] = entry;
+        let mut happened = change.happenings;
+        if happened.is_empty() {
+            happened.push((Happening::Other, span));
         }
-        for (happening, span) in change.happenings {
-            let mut event = event_at(span);
+        for (happening, span) in happened {
+            self.count = self.count.saturating_add(1);
+            if self.events.len() >= limit {
+                continue;
+            }
+            let mut event = Event {
+                phone_number_id: text(change.phone_number_id),
+                business_account_id: text(id),
+                ..blank(Kind::Meta, text(change.field), span)
+            };
             let recipient = happening.fill(&mut event);
-            event.item_key = key::of_meta(&event, recipient.as_deref(), span.of(body));
-            self.push(event, limit);
-        }
-    }
-
-    fn push(&mut self, event: Event<'a>, limit: usize) {
-        self.count = self.count.saturating_add(1);
-        if self.events.len() < limit {
+            let entry = [id, time].map(|text| text.map_or("", JsonStr::raw));
+            event.item_key = key::of_meta(&event, recipient.as_deref(), entry, span.of(body));
             self.events.push(event);
         }
     }
@@ -160,7 +177,8 @@ impl<'a> Entries<'a> {
 }
 
 impl<'a> Change<'a> {
-    fn read(reader: &mut Reader<'a>, limit: usize) -> Result<Self> {
+    /// Of what happened not more than `room` is read, which becomes less by it.
+    fn read(reader: &mut Reader<'a>, room: &mut usize) -> Result<Self> {
         let mut change = Self::default();
         reader.object(&mut |reader, key| {
             match key {
@@ -168,7 +186,7 @@ impl<'a> Change<'a> {
                 "value" => {
                     let field = change.field.take();
                     change = Self { field, ..Self::default() };
-                    change.value(reader, limit)?;
+                    change.value(reader, room)?;
                 }
                 _ => reader.pass()?,
             }
@@ -177,7 +195,7 @@ impl<'a> Change<'a> {
         Ok(change)
     }
 
-    fn value(&mut self, reader: &mut Reader<'a>, limit: usize) -> Result<()> {
+    fn value(&mut self, reader: &mut Reader<'a>, room: &mut usize) -> Result<()> {
         // In the order of the body, which becomes the order of the events.
         let mut lists = Vec::new();
         reader.object(&mut |reader, key| {
@@ -189,7 +207,7 @@ impl<'a> Change<'a> {
                 _ => return reader.pass(),
             };
             lists.retain(|(known, _)| *known != which);
-            lists.push((which, list(reader, limit, read)?));
+            lists.push((which, list(reader, room, read)?));
             Ok(())
         })?;
         for (_, list) in lists {
@@ -200,17 +218,18 @@ impl<'a> Change<'a> {
     }
 }
 
-/// The elements of the array that stands here: one more than `limit` at the most, so that too many are seen as too many.
+/// The elements of the array that stands here, as many as there is room for.
 fn list<'a>(
     reader: &mut Reader<'a>,
-    limit: usize,
+    room: &mut usize,
     read: fn(&mut Reader<'a>) -> Result<Happening<'a>>,
 ) -> Result<Vec<(Happening<'a>, Span)>> {
     let mut list = Vec::new();
     reader.array(|reader| {
-        if list.len() > limit {
-            return reader.skip().map(drop);
+        if *room == 0 {
+            return reader.pass();
         }
+        *room = room.saturating_sub(1);
         list.push(reader.spanned(read)?);
         Ok(())
     })?;
@@ -228,6 +247,7 @@ impl<'a> Happening<'a> {
                 event.timestamp = status.timestamp;
                 return status.recipient.map(JsonStr::text);
             }
+            Self::Other => return None,
             Self::Received(message) => (message, "inbound", "received"),
             Self::Echoed(message) => {
                 event.origin = Some(Text::Borrowed("business_app"));

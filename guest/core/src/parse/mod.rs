@@ -161,7 +161,7 @@ impl<'a> Root<'a> {
             return entries.into_delivery(headers, &claims, body, span, max_events);
         }
         let flagged = self.batch.unwrap_or(claims.batch);
-        let signed = self.item.signed_name().map(JsonStr::text);
+        let signed = self.item.signed_name().and_then(JsonStr::shared).map(JsonStr::text);
         let mut layout = Layout { arrays: Vec::new(), batch_size: self.batch_size };
         let (first, mut events, batch) = match self.data {
             Data::Array { count, .. } if flagged && count > usize::try_from(max_events).unwrap_or(usize::MAX) => {
@@ -173,14 +173,17 @@ impl<'a> Root<'a> {
                 layout.arrays.push(members.collect());
                 (*first, events, Some(self.batch_info))
             }
-            Data::Object(item) if item.is_v1_payload() => {
-                (*item, Vec::from([item.wrapped_in(self.item).event(span, body)]), None)
+            Data::Object(mut item) if item.is_v1_payload() => {
+                item.unwrap_from(&self.item);
+                (*item, Vec::from([item.event(span, body)]), None)
             }
-            Data::Object(run) => {
-                let item = self.item.with_status_of(*run);
+            data => {
+                let mut item = self.item;
+                if let Data::Object(data) = data {
+                    item.fill(&data);
+                }
                 (item, Vec::from([item.event(span, body)]), None)
             }
-            _ => (self.item, Vec::from([self.item.event(span, body)]), None),
         };
         let mut resolved = name::resolve(&claims, signed, &first);
         resolved.check_version(&claims, first.version().or(batch.as_ref().map(|_| "v2")));

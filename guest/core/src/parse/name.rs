@@ -36,18 +36,9 @@ pub(super) struct Resolved<'a> {
     pub(super) contradictions: Vec<Contradiction>,
 }
 
-/// Families whose payloads hold no message: under such a name, a body with a message in it is something else.
-const WITHOUT_MESSAGE: [&str; 9] = [
-    "whatsapp.conversation.",
-    "whatsapp.contact.",
-    "whatsapp.phone_number.",
-    "whatsapp.config.",
-    "whatsapp.account.",
-    "workflow.",
-    "project.",
-    "kapso_agent.",
-    "agent",
-];
+/// Families whose payloads hold no message, as those of projects hold none: under such a name, a body with a message in it is
+/// something else.
+const WITHOUT_MESSAGE: [&str; 2] = ["whatsapp.conversation.", "whatsapp.contact."];
 
 /// The names of message events whose meaning the body repeats as direction and status.
 const MESSAGE_EVENTS: [&str; 5] = [
@@ -73,6 +64,10 @@ pub(super) fn resolve<'a>(claims: &Claims<'a>, signed: Option<Text<'a>>, first: 
             contradictions.push(contradiction("x-webhook-event", claimed, implied));
             (Some(Text::Borrowed(implied)), NameOrigin::Body)
         }
+        (Some(claimed), None, None) if first.contradicts(claimed, kind_of(claimed)) => {
+            contradictions.push(contradiction("x-webhook-event", claimed, "another kind of event"));
+            (None, NameOrigin::None)
+        }
         (Some(claimed), None, _) => (Some(Text::Borrowed(claimed)), NameOrigin::Header),
         (None, None, Some(implied)) => (Some(Text::Borrowed(implied)), NameOrigin::Body),
         (None, None, None) => (None, NameOrigin::None),
@@ -83,7 +78,9 @@ pub(super) fn resolve<'a>(claims: &Claims<'a>, signed: Option<Text<'a>>, first: 
 
 /// Whether a body with a message in it would bear the name out.
 fn body_repeats(name: &str) -> bool {
-    MESSAGE_EVENTS.contains(&name) || WITHOUT_MESSAGE.iter().any(|family| name.starts_with(family))
+    MESSAGE_EVENTS.contains(&name)
+        || kind_of(name) == Kind::Project
+        || WITHOUT_MESSAGE.iter().any(|family| name.starts_with(family))
 }
 
 /// The kind of webhook that sends events of this name: by prefix, never by a closed list.

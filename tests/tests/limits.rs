@@ -1,0 +1,79 @@
+//! What a body can make the component do: no more than its size allows, whoever sent it.
+
+use hookgate::types::{Decision, Head, Header, Rejection, Request};
+use hookgate::{Gate, Secrets, sign};
+use hookgate_tests::hooked::plugin;
+use serde_json::{Value, json};
+
+const SECRET: &str = "whsec_limits";
+const NOW: u64 = 1_789_395_902;
+
+fn gate(policy: &Value) -> Gate {
+    plugin().compile(&policy.to_string(), &Secrets::from([("SECRET", SECRET)])).expect("a good policy")
+}
+
+fn decide(gate: &Gate, body: &str, signature: &str) -> Decision {
+    let headers = [
+        Header { name: "X-Webhook-Signature", value: signature.as_bytes() },
+        Header { name: "X-Hub-Signature-256", value: signature.as_bytes() },
+    ];
+    let head = Head { method: "POST", path: "/hook", headers: &headers[usize::from(body.contains("entry"))..][..1] };
+    gate.decide(&Request { head, body: body.as_bytes() }, NOW).expect("the component bears it")
+}
+
+fn repeated(item: &str, count: usize) -> String {
+    vec![item; count].join(",")
+}
+
+fn meta(entries: &str) -> String {
+    format!(r#"{{"object":"whatsapp_business_account","entry":[{entries}]}}"#)
+}
+
+/// Where secrets are looked up by phone number, bodies are read before anybody knows who sent them.
+#[test]
+fn a_body_that_nobody_signed_cannot_take_more_than_it_is_worth() {
+    let gate = gate(&json!({
+        "sources": [{"name": "tenants", "path": "/hook", "scheme": "any", "secrets_by_phone_number": {"1": ["SECRET"]}}],
+        "otherwise": {"drop": true},
+    }));
+    let long = format!("\\u0041{}", "A".repeat(100_000));
+    let update = format!(
+        r#"{{"field":"{long}","value":{{"metadata":{{"phone_number_id":"{long}"}},"statuses":[{}]}}}}"#,
+        repeated("{}", 999)
+    );
+    let lists =
+        format!(r#"{{"value":{{"messages":[{0}],"message_echoes":[{0}],"statuses":[{0}]}}}}"#, repeated("{}", 999));
+    for body in [
+        format!(r#"{{"batch":true,"type":"{long}","data":[{}]}}"#, repeated("{}", 1000)),
+        meta(&format!(r#"{{"id":"{long}","changes":[{update}]}}"#)),
+        meta(&format!(r#"{{"changes":[{}]}}"#, repeated(&lists, 400))),
+        meta(&repeated("{}", 1_300_000)),
+        meta(&format!(r#"{{"changes":[{}]}}"#, repeated("{}", 1_300_000))),
+    ] {
+        let Decision::Respond(refusal) = decide(&gate, &body, &"0".repeat(64)) else { panic!("it is forged") };
+        assert_eq!(refusal.rejection, Some(Rejection::UnknownTenant), "{}", &body[..60]);
+    }
+}
+
+#[test]
+fn as_many_updates_as_meta_sends_at_once_go_one_by_one() {
+    let gate = gate(&json!({
+        "sources": [{"name": "meta", "path": "/hook", "scheme": "meta", "secrets": ["SECRET"]}],
+        "otherwise": {"to": ["each"]},
+        "targets": {"each": {"url": "http://127.0.0.1/", "body": "one-per-event"}},
+    }));
+    let status = |number: usize| {
+        let filler = "x".repeat(2500);
+        format!(
+            r#"{{"id":"wamid.{number}","status":"read","timestamp":"1789395900","recipient_id":"16505551234","biz":"{filler}"}}"#
+        )
+    };
+    let statuses: Vec<_> = (0..1000).map(status).collect();
+    let change = format!(
+        r#"{{"field":"messages","value":{{"metadata":{{"phone_number_id":"1"}},"statuses":[{}]}}}}"#,
+        statuses.join(",")
+    );
+    let body = meta(&format!(r#"{{"id":"1","time":1,"changes":[{change}]}}"#));
+    let Decision::Deliver(delivery) = decide(&gate, &body, &sign(SECRET, body.as_bytes())) else { panic!("genuine") };
+    assert_eq!(delivery.dispatches[0].messages.len(), 1000);
+}
