@@ -467,6 +467,13 @@ fn the_curl_line_survives_a_shell() {
 }
 
 #[test]
+fn a_password_in_what_is_refused_is_not_repeated() {
+    let variables = [("HOOKGATE_STORE", "valkey://:hunter2@cache")];
+    let ran = run(&["serve"], b"", &variables);
+    assert!(ran.status == 2 && ran.err.contains("redis://HOST") && !ran.err.contains("hunter2"), "{}", ran.err);
+}
+
+#[test]
 fn wrong_usage_is_2() {
     for arguments in [
         &["verify", "--secret", "K"][..],

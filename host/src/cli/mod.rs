@@ -139,7 +139,10 @@ pub fn main() -> ExitCode {
 
 fn serve(args: server::Args) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(server::run(args)).map_err(anyhow::Error::from_boxed)
+    let ended = runtime.block_on(server::run(args)).map_err(anyhow::Error::from_boxed);
+    // Looking a name up cannot be broken off, and would keep the process from ending.
+    runtime.shutdown_background();
+    ended
 }
 
 fn print(text: impl Display) -> anyhow::Result<ExitCode> {

@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 
 use super::sign::Secret;
-use crate::send::{self, FAMILIES, GROUPS, Http, Ladder, Manner, Mix, Plan, Scene, Shares, Signer, Signers};
+use crate::send::{self, FAMILIES, GROUPS, Http, Ladder, Manner, Mix, Plan, Scene, Shares, Signer, Signers, Webhook};
 use crate::server::unix_time;
 
 /// When the first delivery of a run with a seed happens, unless people say otherwise: the same seed, the same bytes.
@@ -176,7 +176,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let signers = args.signers()?;
     let plan = args.plan()?;
     if args.dry_run {
-        let path = args.url.as_ref().and_then(Uri::path_and_query).map(|path| path.as_str());
+        let path = |webhook| Some(args.address(webhook)?.path_and_query()?.as_str());
         send::print(plan, &signers, path, BufWriter::new(io::stdout().lock()))?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -185,6 +185,16 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 impl Args {
+    /// Where the deliveries of a webhook go.
+    fn address(&self, webhook: Webhook) -> Option<&Uri> {
+        let own = match webhook {
+            Webhook::Number(_) => None,
+            Webhook::Project => self.project_url.as_ref(),
+            Webhook::Meta(_) => self.meta_url.as_ref(),
+        };
+        own.or(self.url.as_ref())
+    }
+
     fn plan(&self) -> anyhow::Result<Plan> {
         let mix = self.mix.clone().unwrap_or_else(Mix::usual);
         let mix = if self.events.is_empty() { mix } else { mix.only(&self.events).map_err(anyhow::Error::msg)? };

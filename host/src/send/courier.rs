@@ -224,6 +224,9 @@ impl<T: Transport> Courier<T> {
     async fn forged(&self, composed: &Composed, forgery: Forgery) {
         let written = forged(forgery, composed, self.seed, &self.signers);
         let _permit = self.requests.acquire().await;
+        if self.stop.is_cancelled() {
+            return self.failed(Ending::Interrupted);
+        }
         let (answer, _) = self.post(composed.webhook, written.header_map(), written.body).await;
         let mut stats = self.stats();
         stats.forged += 1;

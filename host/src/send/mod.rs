@@ -38,7 +38,7 @@ use self::pause::Pauses;
 use self::stats::Stats;
 use self::written::Line;
 
-pub(crate) use self::compose::{FAMILIES, GROUPS, Scene};
+pub(crate) use self::compose::{FAMILIES, GROUPS, Scene, Webhook};
 pub(crate) use self::courier::Manner;
 pub(crate) use self::ladder::Ladder;
 pub(crate) use self::mix::Mix;
@@ -134,12 +134,18 @@ pub(crate) async fn run(
 ///
 /// # Errors
 /// `out` cannot be written to.
-pub(crate) fn print(plan: Plan, signers: &Signers, path: Option<&str>, mut out: impl Write) -> io::Result<()> {
+pub(crate) fn print<'a>(
+    plan: Plan,
+    signers: &Signers,
+    path: impl Fn(Webhook) -> Option<&'a str>,
+    mut out: impl Write,
+) -> io::Result<()> {
     let seed = plan.scene.seed;
     let mut parcels = Parcels::new(plan.scene, plan.shares);
     for _ in 0..plan.count {
-        for written in parcels.pack(signers).written(seed, signers) {
-            if let Some(line) = Line::new(&written, path) {
+        let parcel = parcels.pack(signers);
+        for written in parcel.written(seed, signers) {
+            if let Some(line) = Line::new(&written, path(parcel.webhook())) {
                 serde_json::to_writer(&mut out, &line)?;
                 out.write_all(b"\n")?;
             }

@@ -1,6 +1,6 @@
 //! What is sent: genuine deliveries, some of them twice, and forged ones among them.
 
-use super::compose::{Composed, Composer, Scene};
+use super::compose::{Composed, Composer, Scene, Webhook};
 use super::dice::{Dice, Purpose};
 use super::duplicate::Duplicate;
 use super::forge::Forgery;
@@ -51,6 +51,13 @@ impl Parcels {
 }
 
 impl Parcel {
+    /// Whose it is.
+    pub(crate) fn webhook(&self) -> Webhook {
+        match self {
+            Self::Genuine(composed, _) | Self::Forged(composed, _) => composed.webhook,
+        }
+    }
+
     /// Everything that goes over the wire of it if all goes well.
     pub(crate) fn written(&self, seed: u64, signers: &Signers) -> Vec<Written> {
         match self {

@@ -372,7 +372,7 @@ fn what_is_printed_is_what_would_be_sent() {
     let mut plan = plan("received,status", 100);
     (plan.shares.forged, plan.shares.duplicate) = (0.2, 0.2);
     let mut out = Vec::new();
-    print(plan, &signers(), Some("/hook"), &mut out).unwrap();
+    print(plan, &signers(), |_| Some("/hook"), &mut out).unwrap();
     let lines: Vec<Value> =
         String::from_utf8(out).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(lines.len() > 100, "duplicates are there");

@@ -1,10 +1,15 @@
 //! The arguments of `hookgate serve`.
 
+use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
+
+use clap::builder::TypedValueParser;
+use clap::error::ErrorKind;
+use clap::{Arg, Command};
 
 use super::log::Format;
 use super::store::Choice;
@@ -54,7 +59,8 @@ pub struct Args {
 
     /// Where delivered events are remembered: "memory"; "file:PATH", which outlives a restart; or "redis://HOST", which several
     /// servers share.
-    #[arg(long, value_name = "STORE", env = "HOOKGATE_STORE", default_value = "memory", hide_env_values = true)]
+    #[arg(long, value_name = "STORE", env = "HOOKGATE_STORE", default_value = "memory", hide_env_values = true,
+        value_parser = StoreParser)]
     pub store: Choice,
 
     /// Keeps genuine deliveries in this folder, one JSON object a line, to be read by `hookgate verify` and its like and sent
@@ -228,5 +234,20 @@ impl Args {
             ..Recording::new(folder)
         });
         Ok(config)
+    }
+}
+
+/// Does not repeat what it refuses, as clap would: there may be a password in it.
+#[derive(Clone)]
+struct StoreParser;
+
+impl TypedValueParser for StoreParser {
+    type Value = Choice;
+
+    fn parse_ref(&self, command: &Command, _: Option<&Arg>, value: &OsStr) -> Result<Choice, clap::Error> {
+        value.to_str().unwrap_or_default().parse().map_err(|expected| {
+            let message = format!("--store, or HOOKGATE_STORE: {expected}\n");
+            clap::Error::raw(ErrorKind::ValueValidation, message).with_cmd(command)
+        })
     }
 }

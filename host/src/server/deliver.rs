@@ -97,14 +97,15 @@ impl Sending<'_> {
     async fn send_all(&self, dispatch: &Dispatch, messages: &[MessageOut], tries: &mut Vec<Try>) {
         for message in messages {
             let started = Instant::now();
-            let outcome = self.send(&dispatch.target, message).await;
+            let late = self.deadline <= started;
+            let outcome = if late { Outcome::TimedOut } else { self.send(&dispatch.target, message).await };
             tries.push(Try {
                 target: dispatch.target.clone(),
                 // They stand in the body's order.
                 events: message.events.iter().filter_map(|event| dispatch.events.binary_search(event).ok()).collect(),
                 outcome,
                 verdict: Verdict::Untouched,
-                took: started.elapsed(),
+                took: if late { Duration::ZERO } else { started.elapsed() },
             });
         }
     }

@@ -3,8 +3,8 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::Request;
@@ -12,12 +12,11 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Limits;
@@ -46,7 +45,6 @@ impl Listener {
         S: Fn(Peer, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Result<Answer, Infallible>> + Send + 'static,
     {
-        let graceful = GracefulShutdown::new();
         let connections = Arc::new(Semaphore::new(self.limits.connections.min(Semaphore::MAX_PERMITS)));
         let builder = builder(&self.limits);
         // Dropped with this future, and with them the connections.
@@ -68,8 +66,9 @@ impl Listener {
             let acceptor = self.tls.as_ref().map(Certificate::acceptor);
             let connection = Connection {
                 builder: builder.clone(),
-                watcher: graceful.watcher(),
+                stop: stop.clone(),
                 first_time: self.limits.head_time.min(FIRST),
+                idle_time: self.limits.head_time,
                 peer,
                 service: service.clone(),
             };
@@ -77,8 +76,14 @@ impl Listener {
                 match acceptor {
                     None => connection.serve(stream).await,
                     Some(acceptor) => {
-                        if let Ok(Ok(stream)) = timeout(connection.first_time, acceptor.accept(stream)).await {
-                            connection.serve(stream).await;
+                        let stop = connection.stop.clone();
+                        tokio::select! {
+                            accepted = timeout(connection.first_time, acceptor.accept(stream)) => {
+                                if let Ok(Ok(stream)) = accepted {
+                                    connection.serve(stream).await;
+                                }
+                            }
+                            () = stop.cancelled() => {}
                         }
                     }
                 }
@@ -86,7 +91,8 @@ impl Listener {
             });
         }
         drop(self.socket);
-        if timeout(self.limits.stop_time, graceful.shutdown()).await.is_err() {
+        let all = async { while tasks.join_next().await.is_some() {} };
+        if timeout(self.limits.stop_time, all).await.is_err() {
             tracing::warn!("connections were still open at the end of the time for stopping");
         }
     }
@@ -122,8 +128,9 @@ fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
 
 struct Connection<S> {
     builder: auto::Builder<TokioExecutor>,
-    watcher: hyper_util::server::graceful::Watcher,
+    stop: CancellationToken,
     first_time: Duration,
+    idle_time: Duration,
     peer: Peer,
     service: S,
 }
@@ -133,22 +140,72 @@ where
     S: Fn(Peer, Request<Incoming>) -> F,
     F: Future<Output = Result<Answer, Infallible>> + Send + 'static,
 {
+    /// Until it ends by itself, is asked to, or nothing has come over it for too long: hyper's own limit on that is for HTTP/1, and
+    /// begins with its first line.
     async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-        let begun = AtomicBool::new(false);
+        let requests = Arc::new(Requests::default());
         let service = service_fn(|request| {
-            begun.store(true, Ordering::Relaxed);
-            (self.service)(self.peer, request)
+            let open = Requests::begin(&requests);
+            let answer = (self.service)(self.peer, request);
+            async move {
+                let answer = answer.await;
+                drop(open);
+                answer
+            }
         });
-        let connection = self.builder.serve_connection(TokioIo::new(stream), service);
-        let mut connection = pin!(self.watcher.watch(connection));
-        // hyper's own limit begins with HTTP/1's first line: somebody who stops before that is let go here.
-        tokio::select! {
-            ended = &mut connection => return closed(ended),
-            () = sleep(self.first_time) => {}
+        let mut connection = pin!(self.builder.serve_connection(TokioIo::new(stream), service));
+        let mut idle_since = Instant::now();
+        let mut patience = self.first_time;
+        let mut ending = false;
+        loop {
+            tokio::select! {
+                ended = &mut connection => return closed(ended),
+                () = self.stop.cancelled(), if !ending => {
+                    ending = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                () = sleep_until(idle_since + patience) => match requests.rest_since() {
+                    // Nothing has come yet, or what was asked to end does not.
+                    None => return,
+                    Some(_) if ending && !self.stop.is_cancelled() => return,
+                    Some(since) if since + self.idle_time <= Instant::now() => {
+                        (ending, idle_since, patience) = (true, Instant::now(), FIRST);
+                        connection.as_mut().graceful_shutdown();
+                    }
+                    Some(since) => (idle_since, patience) = (since, self.idle_time),
+                },
+            }
         }
-        if begun.load(Ordering::Relaxed) {
-            closed(connection.await);
-        }
+    }
+}
+
+/// The requests of one connection.
+#[derive(Default)]
+struct Requests {
+    open: AtomicUsize,
+    /// When the last one ended.
+    rest: Mutex<Option<Instant>>,
+}
+
+struct Open(Arc<Requests>);
+
+impl Requests {
+    fn begin(this: &Arc<Self>) -> Open {
+        this.open.fetch_add(1, Ordering::Relaxed);
+        Open(this.clone())
+    }
+
+    /// Since when there is none; now, if there is one. None before the first.
+    fn rest_since(&self) -> Option<Instant> {
+        let rest = *self.rest.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.open.load(Ordering::Relaxed) > 0 { Some(Instant::now()) } else { rest }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        *self.0.rest.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -19,7 +19,8 @@ use super::pause::Window;
 use super::redirect::Relayed;
 use super::report::{Place, Report, Story, outcome_class, redirect_result, rejection_name, result, setup_class};
 use super::store::Held;
-use crate::types::{Deliver, Outcome, Redirect, Rejection};
+use crate::kapso::catalogue;
+use crate::types::{Deliver, NameOrigin, Outcome, Redirect, Rejection};
 
 /// Event names come from outside: so many of them get a label of their own, the others share one.
 const EVENTS: usize = 64;
@@ -273,7 +274,7 @@ impl Metrics {
         let delivery = DeliveryLabels {
             source: labels.source,
             kind: genuine.delivery.kind.name(),
-            event: self.event_label(genuine.delivery.name.as_deref()),
+            event: self.event_label(genuine.delivery.name.as_deref(), genuine.delivery.name_origin),
             result: result(report.status, tries),
         };
         self.deliveries.get_or_create(&delivery).inc();
@@ -305,7 +306,8 @@ impl Metrics {
     }
 
     fn message(&self, target: &str, outcome: &Outcome, took: Duration) {
-        if !matches!(outcome, Outcome::InFlight) {
+        // What was not sent took no time.
+        if !took.is_zero() {
             let labels = TargetLabels { target: target.to_owned() };
             self.target_seconds.get_or_create(&labels).observe(took.as_secs_f64());
         }
@@ -313,10 +315,14 @@ impl Metrics {
         self.target_messages.get_or_create(&labels).inc();
     }
 
-    fn event_label(&self, name: Option<&str>) -> String {
+    /// A name that only an unsigned header says has a label if it is one of Kapso's: nobody else makes labels.
+    fn event_label(&self, name: Option<&str>, origin: NameOrigin) -> String {
         let Some(name) = name else {
             return "none".to_owned();
         };
+        if origin == NameOrigin::Header && catalogue::find(name).is_none() {
+            return "other".to_owned();
+        }
         let name = super::log::clean(name);
         let named = |events: &HashSet<String>| events.contains(&name);
         if !named(&self.named_events.read().unwrap_or_else(PoisonError::into_inner)) {
@@ -372,10 +378,19 @@ mod tests {
     fn event_names_beyond_the_bound_share_a_label() {
         let metrics = Metrics::new();
         for number in 0..EVENTS {
-            assert_eq!(metrics.event_label(Some(&format!("event.{number}"))), format!("event.{number}"));
+            let name = format!("event.{number}");
+            assert_eq!(metrics.event_label(Some(&name), NameOrigin::Body), name);
         }
-        assert_eq!(metrics.event_label(Some("one.more")), "other");
-        assert_eq!(metrics.event_label(Some("event.0")), "event.0");
-        assert_eq!(metrics.event_label(None), "none");
+        assert_eq!(metrics.event_label(Some("one.more"), NameOrigin::Body), "other");
+        assert_eq!(metrics.event_label(Some("event.0"), NameOrigin::Body), "event.0");
+        assert_eq!(metrics.event_label(None, NameOrigin::None), "none");
+    }
+
+    #[test]
+    fn a_header_makes_no_label() {
+        let metrics = Metrics::new();
+        let received = "whatsapp.message.received";
+        assert_eq!(metrics.event_label(Some("unheard.of"), NameOrigin::Header), "other");
+        assert_eq!(metrics.event_label(Some(received), NameOrigin::Header), received);
     }
 }

@@ -37,6 +37,15 @@ fn verify_finds_the_forged_ones_among_what_is_printed() {
 }
 
 #[test]
+fn each_line_says_the_path_of_its_webhook() {
+    let urls = ["http://h/numbers", "--project-url", "http://h/project", "--project-secret", "P=p", "-n", "200"];
+    let text = printed(&urls);
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let paths: BTreeSet<_> = lines.map(|line| line["path"].as_str().expect("a path").to_owned()).collect();
+    assert_eq!(paths, ["/numbers", "/project"].map(str::to_owned).into());
+}
+
+#[test]
 fn the_same_seed_prints_the_same() {
     let first = printed(&["--seed", "7", "--duplicate", "0.2"]);
     assert_eq!(first, printed(&["--seed", "7", "--duplicate", "0.2"]));

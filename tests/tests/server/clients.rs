@@ -6,7 +6,10 @@ use hookgate_tests::Delivery;
 use hookgate_tests::client::{Raw, head};
 use hookgate_tests::hooked::{Hooked, SECRET, config};
 use hookgate_tests::upstream::{Reply, Upstream};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::json;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::answers::all_to;
 
@@ -30,6 +33,21 @@ async fn unharmed(hooked: &Hooked, upstream: &mut Upstream) {
 
 fn length(bytes: usize) -> String {
     format!("Content-Length: {bytes}\r\n")
+}
+
+/// HTTP/2 keeps a connection open by signs of life alone.
+#[tokio::test]
+async fn a_connection_over_which_nothing_comes_is_closed() {
+    let (hooked, mut upstream) = impatient().await;
+    let stream = TcpStream::connect(hooked.server.address()).await.expect("somebody listens");
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("HTTP/2");
+    let connection = tokio::spawn(connection);
+    let request = http::Request::get(hooked.url("/nowhere")).body(String::new()).expect("a request");
+    assert_eq!(sender.send_request(request).await.expect("an answer").status(), 404);
+    let ended = timeout(Duration::from_secs(10), connection).await.expect("it is closed");
+    assert!(ended.expect("no panic").is_ok(), "in order");
+    unharmed(&hooked, &mut upstream).await;
 }
 
 #[tokio::test]

@@ -104,6 +104,33 @@ async fn a_recording_reaches_the_targets_of_another_server_byte_for_byte() {
 }
 
 #[tokio::test]
+async fn a_recording_that_grows_is_sent_as_far_as_it_was() {
+    let folder = TempDir::new().expect("a folder");
+    let upstream = Upstream::answering(Reply::Status(200)).await;
+    let hooked = recording(&folder, &everything_to(&upstream), |_| {}).await;
+    for delivery in deliveries() {
+        assert_eq!(hooked.status(&delivery).await, 200);
+    }
+    while hooked.metric(r#"hookgate_records_total{result="written"}"#).await < deliveries().len() as f64 {}
+    // To the server that is recording.
+    let ran = replay(&[&hooked.url(""), &path(&folder), "--json", "--limit", "500"], b"", &[]).await;
+    assert_eq!((ran.status, &summary(&ran)["sent"]), (0, &json!(deliveries().len())), "{}", ran.err);
+}
+
+#[tokio::test]
+async fn what_is_under_way_ends_when_something_cannot_be_sent() {
+    let mut upstream = Upstream::answering(Reply::Status(200)).await;
+    let line = |path: &str| json!({"path": path, "headers": {}, "body": "x"}).to_string();
+    let mut input: Vec<String> = (0..7).map(|_| line("/hook")).collect();
+    input.push(json!({"headers": {}, "body": "it does not say its path"}).to_string());
+    let base = upstream.url().replace("/hook", "");
+    let ran = replay(&[&base, "-", "--json", "--concurrency", "8"], input.join("\n").as_bytes(), &[]).await;
+    assert_eq!((ran.status, &summary(&ran)["answers"]), (2, &json!({"200": 7})), "{}", ran.err);
+    assert!(ran.err.contains("it does not say its path"), "{}", ran.err);
+    assert_eq!(upstream.rest().len(), 7);
+}
+
+#[tokio::test]
 async fn what_was_recorded_without_signatures_is_signed_anew() {
     let folder = recorded(|recording| recording.signatures = false).await;
     let mut upstream = Upstream::answering(Reply::Status(200)).await;

@@ -6,9 +6,11 @@ mod send;
 mod signing;
 mod summary;
 
-use std::io::{Read, Write};
+use std::cell::Cell;
+use std::fs::{self, Metadata};
+use std::io::{self, Read, Write};
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,7 +18,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{anyhow, bail};
-use futures_util::{Stream, StreamExt, pin_mut, stream};
+use futures_util::{Stream, StreamExt, future, pin_mut, stream};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use reqwest::Url;
 use tokio::signal::ctrl_c;
@@ -158,7 +160,7 @@ impl Args {
         let client = client::builder(self.ca.as_ref())?.timeout(Duration::from_millis(self.timeout_ms)).build()?;
         let base = self.with_path || self.url.path() == "/";
         let sending = Sending { client, url: self.url.clone(), base, signing };
-        let files = delivery::expand(&self.files)?;
+        let files = delivery::expand(&self.files)?.into_iter().map(File::new).collect::<Vec<_>>();
         let bar = progress(&files);
 
         let (queue, mut read) = channel(AHEAD);
@@ -228,25 +230,41 @@ async fn send_all(
         }
         stopped.store(true, Ordering::Relaxed);
     };
+    // What is under way ends, also when what comes next cannot be sent.
+    let broken = Cell::new(None);
     let ready = paced.map(|delivery| sending.ready(delivery?)).take_until(interrupted);
-    let answers = ready
-        .map(async |ready: anyhow::Result<Ready>| anyhow::Ok(sending.send(ready?).await))
-        .buffer_unordered(concurrency);
+    let ready = ready.map(|ready| ready.map_err(|error| broken.set(Some(error))).ok());
+    let ready = ready.take_while(|ready| future::ready(ready.is_some())).filter_map(future::ready);
+    let answers = ready.map(async |ready: Ready| sending.send(ready).await).buffer_unordered(concurrency);
     pin_mut!(answers);
     while let Some(sent) = answers.next().await {
-        let sent = sent?;
         if let Some(trouble) = summary.sent(&sent) {
             bar.suspend(|| eprintln!("{trouble}"));
         }
         bar.set_message(summary.message());
     }
     summary.interrupted = stopped.load(Ordering::Relaxed);
-    Ok(())
+    broken.take().map_or(Ok(()), Err)
+}
+
+/// An input, and how long it was when this began: who sends a recording to the server that is recording would never come to its
+/// end.
+struct File {
+    path: PathBuf,
+    /// None of what is no file.
+    bytes: Option<u64>,
+}
+
+impl File {
+    fn new(path: PathBuf) -> Self {
+        let bytes = fs::metadata(&path).ok().filter(Metadata::is_file).map(|data| data.len());
+        File { path, bytes }
+    }
 }
 
 /// Reads, chooses, and hands on.
 struct Reading {
-    files: Vec<PathBuf>,
+    files: Vec<File>,
     filter: Filter,
     skip: usize,
     limit: Option<usize>,
@@ -282,24 +300,30 @@ impl Reading {
         }
     }
 
-    fn deliveries(&self, file: &Path) -> Box<dyn Iterator<Item = anyhow::Result<Delivery>>> {
-        let opened = delivery::open(file).and_then(|(name, input)| {
+    fn deliveries(&self, file: &File) -> Box<dyn Iterator<Item = anyhow::Result<Delivery>>> {
+        let opened = delivery::open(&file.path).and_then(|(name, input)| {
+            let input = input.take(file.bytes.unwrap_or(u64::MAX));
             let input: Box<dyn Read + Send> = Box::new(self.bar.wrap_read(input));
             delivery::Stream::new(&name, input)
         });
+        let gone = |error: &io::Error| file.bytes.is_some() && error.kind() == io::ErrorKind::NotFound;
         match opened {
             Ok(stream) => Box::new(stream),
+            Err(error) if error.downcast_ref().is_some_and(gone) => {
+                eprintln!(
+                    "warning: {} has been removed meanwhile, as the oldest of a recording are",
+                    file.path.display()
+                );
+                Box::new(std::iter::empty())
+            }
             Err(error) => Box::new(std::iter::once(Err(error))),
         }
     }
 }
 
 /// A bar on a terminal, by the bytes of the files where they are known; nothing elsewhere.
-fn progress(files: &[PathBuf]) -> ProgressBar {
-    let bytes: Option<u64> = files
-        .iter()
-        .map(|file| std::fs::metadata(file).ok().filter(std::fs::Metadata::is_file).map(|data| data.len()))
-        .sum();
+fn progress(files: &[File]) -> ProgressBar {
+    let bytes: Option<u64> = files.iter().map(|file| file.bytes).sum();
     let (bar, template) = match bytes {
         Some(bytes) => {
             (ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::stderr()), "{wide_bar} {msg} {eta}")

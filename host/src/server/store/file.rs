@@ -1,34 +1,38 @@
 //! Keys in this process's memory and in a file, so that they outlive the process.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, Table, TableDefinition};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::memory::MemoryStore;
-use super::{Begun, Held, Key, Owner, Store, StoreError};
+use super::{Begun, Held, Key, Owner, PATIENCE, Store, StoreError};
 use crate::server::unix_time;
 use crate::types::DedupeSettings;
 
 /// Key to the Unix second in which it was committed.
 const DELIVERED: TableDefinition<'_, [u8; 32], u64> = TableDefinition::new("delivered");
-/// What is older than the window is thrown out of the file at the first commit, and then after so many.
-const SWEEP: usize = 10_000;
+/// What is older than the window or too much is thrown out of the file at the first commit, and then after so many, or a quarter of
+/// what is there.
+const SWEEP: u64 = 10_000;
+/// Commits that may wait to be written.
+const WAITING: usize = 16_384;
 
 /// Remembers in this process and writes what was delivered into a file, which one process has open at a time. A restart
 /// forgets nothing but what was in flight, which is then delivered again.
 pub struct FileStore {
     memory: MemoryStore,
-    database: Arc<Database>,
-    window: Arc<AtomicU64>,
-    recalled: std::sync::Once,
-    writer: mpsc::UnboundedSender<Commit>,
+    /// Until it has been recalled what is in it.
+    database: Mutex<Option<Arc<Database>>>,
+    dedupe: Arc<Mutex<DedupeSettings>>,
+    writer: mpsc::Sender<Commit>,
 }
 
 struct Commit {
@@ -46,32 +50,38 @@ impl FileStore {
         let path: PathBuf = path.as_ref().into();
         let database = Database::create(&path).map_err(|error| failed(&path, error))?;
         let database = Arc::new(database);
-        let window = Arc::new(AtomicU64::new(0));
-        let (writer, commits) = mpsc::unbounded_channel();
-        let work = Writer { database: database.clone(), window: window.clone(), path, written: SWEEP };
+        let dedupe = Arc::new(Mutex::new(DedupeSettings { window_s: 0, max_keys: 0 }));
+        let (writer, commits) = mpsc::channel(WAITING);
+        let work = Writer { database: Some(database.clone()), dedupe: dedupe.clone(), path, written: u64::MAX };
         std::thread::Builder::new()
             .name("hookgate-store".into())
             .spawn(move || work.run(commits))
             .map_err(|error| StoreError(error.to_string()))?;
-        Ok(FileStore { memory: MemoryStore::new(), database, window, recalled: std::sync::Once::new(), writer })
+        Ok(FileStore { memory: MemoryStore::new(), database: Mutex::new(Some(database)), dedupe, writer })
     }
 
     /// Takes what the file remembers into memory, oldest first.
-    fn recall(&self) -> Result<(), redb::Error> {
-        let reading = self.database.begin_read()?;
+    fn recall(&self, database: &Database, dedupe: DedupeSettings) -> Result<(), redb::Error> {
+        let reading = database.begin_read()?;
         let table = match reading.open_table(DELIVERED) {
             Ok(table) => table,
             Err(redb::TableError::TableDoesNotExist(_)) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
-        let mut delivered = Vec::new();
+        let (now, unix_now) = (Instant::now(), unix_time());
+        let oldest = unix_now.saturating_sub(dedupe.window_s.into());
+        // The newest, of which the oldest is on top.
+        let mut newest = BinaryHeap::new();
         for entry in table.iter()? {
             let (key, at) = entry?;
-            delivered.push((at.value(), Key::from_bytes(key.value())));
+            if at.value() > oldest {
+                newest.push(Reverse((at.value(), Key::from_bytes(key.value()))));
+            }
+            if newest.len() > usize::try_from(dedupe.max_keys).unwrap_or(usize::MAX) {
+                newest.pop();
+            }
         }
-        delivered.sort_unstable();
-        let (now, unix_now) = (Instant::now(), unix_time());
-        for (at, key) in delivered {
+        while let Some(Reverse((at, key))) = newest.pop() {
             let age = Duration::from_secs(unix_now.saturating_sub(at));
             // Where the clock does not reach back so far, the key is remembered longer than asked, never shorter.
             self.memory.recall(key, now.checked_sub(age).unwrap_or(now));
@@ -82,31 +92,32 @@ impl FileStore {
 
 impl Store for FileStore {
     fn configure(&self, dedupe: DedupeSettings) {
-        self.window.store(dedupe.window_s.into(), Ordering::Relaxed);
+        *lock(&self.dedupe) = dedupe;
         self.memory.configure(dedupe);
-        self.recalled.call_once(|| {
-            if let Err(error) = self.recall() {
-                tracing::error!(%error, "what was delivered before this start could not be read");
-            }
-            self.memory.configure(dedupe);
-        });
+        let Some(database) = lock(&self.database).take() else { return };
+        if let Err(error) = self.recall(&database, dedupe) {
+            tracing::error!(%error, "what was delivered before this start could not be read");
+        }
+        self.memory.configure(dedupe);
     }
 
     fn begin<'a>(&'a self, owner: Owner, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Begun>, StoreError>> {
         self.memory.begin(owner, keys)
     }
 
+    /// A disk that hangs keeps nobody waiting for long: what is not written yet is in memory.
     fn commit<'a>(&'a self, owner: Owner, keys: &'a [Key]) -> BoxFuture<'a, Result<(), StoreError>> {
         async move {
             self.memory.commit(owner, keys).await?;
             if keys.is_empty() {
                 return Ok(());
             }
-            let gone = || StoreError("the writer of the file has ended".into());
             let (done, written) = oneshot::channel();
             let commit = Commit { keys: keys.to_vec(), at: unix_time(), done };
-            self.writer.send(commit).map_err(|_| gone())?;
-            written.await.map_err(|_| gone())?
+            self.writer.try_send(commit).map_err(|error| StoreError(format!("nothing can be written: {error}")))?;
+            let written = timeout(PATIENCE, written).await;
+            let written = written.map_err(|_| StoreError(format!("not written within {} ms", PATIENCE.as_millis())))?;
+            written.map_err(|_| StoreError("the writer of the file has ended".into()))?
         }
         .boxed()
     }
@@ -121,21 +132,26 @@ impl Store for FileStore {
 }
 
 struct Writer {
-    database: Arc<Database>,
-    window: Arc<AtomicU64>,
+    /// None after a failure: one that failed once fails for good, and is opened anew.
+    database: Option<Arc<Database>>,
+    dedupe: Arc<Mutex<DedupeSettings>>,
     path: PathBuf,
-    written: usize,
+    /// Since the last sweep.
+    written: u64,
 }
 
 impl Writer {
     /// Writes whatever waits in one transaction, again and again, until the store is dropped.
-    fn run(mut self, mut commits: mpsc::UnboundedReceiver<Commit>) {
+    fn run(mut self, mut commits: mpsc::Receiver<Commit>) {
         while let Some(first) = commits.blocking_recv() {
             let mut together = vec![first];
             while let Ok(more) = commits.try_recv() {
                 together.push(more);
             }
             let written = self.write(&together).map_err(|error| failed(&self.path, error));
+            if written.is_err() {
+                self.database = None;
+            }
             for commit in together {
                 // Its delivery may have been broken off.
                 let _ = commit.done.send(written.clone());
@@ -144,24 +160,45 @@ impl Writer {
     }
 
     fn write(&mut self, commits: &[Commit]) -> Result<(), redb::Error> {
-        let writing = self.database.begin_write()?;
+        let database = match &self.database {
+            Some(database) => database,
+            None => self.database.insert(Arc::new(Database::create(&self.path)?)),
+        };
+        let writing = database.begin_write()?;
         {
             let mut table = writing.open_table(DELIVERED)?;
             for commit in commits {
                 for key in &commit.keys {
                     table.insert(key.as_bytes(), commit.at)?;
-                    self.written += 1;
+                    self.written = self.written.saturating_add(1);
                 }
             }
-            if self.written >= SWEEP {
+            if self.written >= SWEEP.max(table.len()? / 4) {
+                sweep(&mut table, *lock(&self.dedupe))?;
                 self.written = 0;
-                let oldest = unix_time().saturating_sub(self.window.load(Ordering::Relaxed));
-                table.retain(|_, at| at > oldest)?;
             }
         }
         writing.commit()?;
         Ok(())
     }
+}
+
+/// Throws out what is older than the window, and the oldest of what is too much.
+fn sweep(table: &mut Table<'_, [u8; 32], u64>, dedupe: DedupeSettings) -> Result<(), redb::Error> {
+    let mut oldest = unix_time().saturating_sub(dedupe.window_s.into()).saturating_add(1);
+    let most = usize::try_from(dedupe.max_keys).unwrap_or(usize::MAX);
+    if table.len()? > u64::from(dedupe.max_keys) {
+        let mut times = table.iter()?.map(|entry| entry.map(|(_, at)| at.value())).collect::<Result<Vec<_>, _>>()?;
+        times.sort_unstable();
+        let first_kept = times.get(times.len().saturating_sub(most)).copied();
+        oldest = oldest.max(first_kept.unwrap_or(u64::MAX));
+    }
+    table.retain(|_, at| at >= oldest)?;
+    Ok(())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn failed(path: &Path, error: impl std::fmt::Display) -> StoreError {
@@ -170,26 +207,88 @@ fn failed(path: &Path, error: impl std::fmt::Display) -> StoreError {
 
 #[cfg(test)]
 mod tests {
-    use redb::ReadableTableMetadata;
-
     use super::*;
+
+    const DEDUPE: DedupeSettings = DedupeSettings { window_s: 900, max_keys: 10 };
+
+    /// A file with keys of these times in it.
+    fn file(folder: &tempfile::TempDir, times: &[u64]) -> PathBuf {
+        let path = folder.path().join("delivered");
+        let old = Database::create(&path).unwrap();
+        let writing = old.begin_write().unwrap();
+        {
+            let mut table = writing.open_table(DELIVERED).unwrap();
+            for (number, at) in times.iter().enumerate() {
+                table.insert(Key::new("bot", &number.to_string()).as_bytes(), at).unwrap();
+            }
+        }
+        writing.commit().unwrap();
+        path
+    }
+
+    async fn deliver(store: &FileStore, item: &str) {
+        let (owner, key) = (Owner::unique(), [Key::new("bot", item)]);
+        store.begin(owner, &key).await.unwrap();
+        store.commit(owner, &key).await.unwrap();
+    }
+
+    /// How many keys are in the file when the store has let go of it.
+    fn left(path: &Path) -> u64 {
+        let database = loop {
+            match Database::create(path) {
+                Ok(database) => break database,
+                Err(_) => std::thread::yield_now(),
+            }
+        };
+        let reading = database.begin_read().unwrap();
+        reading.open_table(DELIVERED).unwrap().len().unwrap()
+    }
 
     #[tokio::test]
     async fn a_server_that_is_often_restarted_sweeps_too() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("delivered");
-        let old = Database::create(&path).unwrap();
-        let writing = old.begin_write().unwrap();
-        writing.open_table(DELIVERED).unwrap().insert([7; 32], 1).unwrap();
-        writing.commit().unwrap();
-        drop(old);
-
+        let path = file(&folder, &[1]);
         let store = FileStore::open(&path).unwrap();
-        store.configure(DedupeSettings { window_s: 900, max_keys: 10 });
-        let (owner, key) = (Owner::unique(), [Key::new("bot", "a")]);
-        store.begin(owner, &key).await.unwrap();
-        store.commit(owner, &key).await.unwrap();
-        let left = store.database.begin_read().unwrap().open_table(DELIVERED).unwrap().len().unwrap();
-        assert_eq!(left, 1, "the one that is new");
+        store.configure(DEDUPE);
+        deliver(&store, "a").await;
+        drop(store);
+        assert_eq!(left(&path), 1, "the one that is new");
+    }
+
+    #[tokio::test]
+    async fn neither_file_nor_memory_holds_more_than_it_may() {
+        let folder = tempfile::tempdir().unwrap();
+        let times: Vec<u64> = (0..100).map(|number| unix_time() - 100 + number).collect();
+        let path = file(&folder, &times);
+        let store = FileStore::open(&path).unwrap();
+        store.configure(DEDUPE);
+        assert_eq!(store.held().delivered, 10);
+        let newest: Vec<_> = (90..100).map(|number| Key::new("bot", &number.to_string())).collect();
+        assert_eq!(store.begin(Owner::unique(), &newest).await.unwrap(), [Begun::Delivered; 10]);
+        deliver(&store, "a").await;
+        drop(store);
+        assert_eq!(left(&path), 10);
+    }
+
+    #[tokio::test]
+    async fn after_a_failure_the_file_is_written_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = file(&folder, &[]);
+        let store = FileStore::open(&path).unwrap();
+        store.configure(DEDUPE);
+        deliver(&store, "a").await;
+        // As if the writer had met an error: the file is to be opened, and cannot be.
+        let mut writer = Writer { database: None, dedupe: store.dedupe.clone(), path: path.clone(), written: 0 };
+        let commit = |item: &str| {
+            let (done, _) = oneshot::channel();
+            [Commit { keys: vec![Key::new("bot", item)], at: unix_time(), done }]
+        };
+        assert!(writer.write(&commit("b")).is_err(), "another has it open");
+        drop(store);
+        while writer.write(&commit("b")).is_err() {
+            std::thread::yield_now();
+        }
+        drop(writer);
+        assert_eq!(left(&path), 2);
     }
 }

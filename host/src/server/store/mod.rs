@@ -9,11 +9,15 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use sha2::{Digest, Sha256};
 
 use crate::types::DedupeSettings;
+
+/// What a store elsewhere may take for one answer: one that hangs must not use up the time for the targets.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// The key of one event at one target: SHA-256 over both names. Message ids carry phone numbers, a digest does not.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,21 +1,20 @@
 //! Keys in a Redis server that several processes share.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, RedisError, cmd, pipe};
 
-use super::{Begun, Held, Key, Owner, Store, StoreError};
+use super::{Begun, Held, Key, Owner, PATIENCE, Store, StoreError};
 use crate::types::DedupeSettings;
 
 /// How long a key may be in flight. Longer than an answer may take, so that only the keys of a process that died run out.
 const LEASE: Duration = Duration::from_secs(30);
-/// What Redis may take for one answer: a store that hangs must not use up the time for the targets.
-const PATIENCE: Duration = Duration::from_millis(500);
-
 const DELIVERED: &str = "delivered";
 const RELEASE: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
 
@@ -24,7 +23,9 @@ const RELEASE: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redi
 /// Each key expires by itself, so the memory is bounded in time. The policy's number of keys is not looked at: Redis' own
 /// `maxmemory` bounds the size. While Redis cannot be asked, everything is sent: an event may then reach a target twice.
 pub struct RedisStore {
-    connection: ConnectionManager,
+    client: Client,
+    config: ConnectionManagerConfig,
+    connection: ArcSwap<ConnectionManager>,
     window_ms: AtomicU64,
 }
 
@@ -41,13 +42,35 @@ impl RedisStore {
             .set_number_of_retries(0);
         // The error is cut to its kind: the address may hold a password.
         let client = Client::open(url).map_err(|error| StoreError(format!("{:?}", error.kind())))?;
-        let mut connection = ConnectionManager::new_with_config(client, config).await.map_err(failed)?;
+        let connection = ConnectionManager::new_with_config(client.clone(), config.clone());
+        let mut connection = connection.await.map_err(failed)?;
         cmd("PING").query_async::<()>(&mut connection).await.map_err(failed)?;
-        Ok(RedisStore { connection, window_ms: AtomicU64::new(0) })
+        let connection = ArcSwap::from_pointee(connection);
+        Ok(RedisStore { client, config, connection, window_ms: AtomicU64::new(0) })
     }
 
-    async fn begin(&self, owner: Owner, keys: &[Key]) -> Result<Vec<Begun>, RedisError> {
-        let mut connection = self.connection.clone();
+    /// Asks over the connection. One that is silent is left for a new one: TCP would hold on to it for a quarter of an hour.
+    async fn ask<R>(
+        &self,
+        question: impl AsyncFnOnce(ConnectionManager) -> Result<R, RedisError>,
+    ) -> Result<R, StoreError> {
+        let connection = self.connection.load_full();
+        let answer = question(ConnectionManager::clone(&connection)).await;
+        if answer.as_ref().is_err_and(RedisError::is_timeout)
+            && Arc::ptr_eq(&connection, &self.connection.load())
+            && let Ok(new) = ConnectionManager::new_lazy_with_config(self.client.clone(), self.config.clone())
+        {
+            self.connection.store(Arc::new(new));
+        }
+        answer.map_err(failed)
+    }
+
+    async fn begin(
+        &self,
+        mut connection: ConnectionManager,
+        owner: Owner,
+        keys: &[Key],
+    ) -> Result<Vec<Begun>, RedisError> {
         let mut set = pipe();
         for key in keys {
             set.cmd("SET").arg(name(key)).arg(value(owner)).arg("NX").arg("PX").arg(millis(LEASE));
@@ -71,7 +94,7 @@ impl RedisStore {
         Ok(begun.collect())
     }
 
-    async fn commit(&self, keys: &[Key]) -> Result<(), RedisError> {
+    async fn commit(&self, mut connection: ConnectionManager, keys: &[Key]) -> Result<(), RedisError> {
         let window = self.window_ms.load(Ordering::Relaxed);
         if keys.is_empty() || window == 0 {
             return Ok(());
@@ -80,10 +103,10 @@ impl RedisStore {
         for key in keys {
             set.cmd("SET").arg(name(key)).arg(DELIVERED).arg("PX").arg(window).ignore();
         }
-        set.query_async(&mut self.connection.clone()).await
+        set.query_async(&mut connection).await
     }
 
-    async fn release(&self, owner: Owner, keys: &[Key]) -> Result<(), RedisError> {
+    async fn release(&self, mut connection: ConnectionManager, owner: Owner, keys: &[Key]) -> Result<(), RedisError> {
         if keys.is_empty() {
             return Ok(());
         }
@@ -91,7 +114,7 @@ impl RedisStore {
         for key in keys {
             release.cmd("EVAL").arg(RELEASE).arg(1).arg(name(key)).arg(value(owner)).ignore();
         }
-        release.query_async(&mut self.connection.clone()).await
+        release.query_async(&mut connection).await
     }
 }
 
@@ -101,15 +124,15 @@ impl Store for RedisStore {
     }
 
     fn begin<'a>(&'a self, owner: Owner, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Begun>, StoreError>> {
-        async move { self.begin(owner, keys).await.map_err(failed) }.boxed()
+        self.ask(async move |connection| self.begin(connection, owner, keys).await).boxed()
     }
 
     fn commit<'a>(&'a self, _owner: Owner, keys: &'a [Key]) -> BoxFuture<'a, Result<(), StoreError>> {
-        async move { self.commit(keys).await.map_err(failed) }.boxed()
+        self.ask(async move |connection| self.commit(connection, keys).await).boxed()
     }
 
     fn release<'a>(&'a self, owner: Owner, keys: &'a [Key]) -> BoxFuture<'a, Result<(), StoreError>> {
-        async move { self.release(owner, keys).await.map_err(failed) }.boxed()
+        self.ask(async move |connection| self.release(connection, owner, keys).await).boxed()
     }
 
     /// Nothing: Redis counts its keys itself.
