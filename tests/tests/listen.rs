@@ -216,6 +216,19 @@ async fn the_first_secret_of_the_policys_source_is_the_one_that_is_made() {
 }
 
 #[tokio::test]
+async fn what_was_registered_with_another_key_is_said_and_stays_noted() {
+    let stage = Stage::new().await;
+    let mut running = stage.register(&[]);
+    running.out.with("registered with Kapso").await;
+    running.child.kill().await.expect("it runs");
+    let mut other = stage.listen_with(&[], &[("KAPSO_API_KEY", "of-another-project")]);
+    other.log.with("still registered, with another API key").await;
+    assert_eq!((stage.kapso.webhooks().len(), stage.noted()), (1, 1));
+    other.signal("INT").await;
+    other.end().await;
+}
+
+#[tokio::test]
 async fn after_a_crash_the_tunnel_is_gone_and_the_next_start_removes_the_webhook() {
     let stage = Stage::new().await;
     let mut running = stage.register(&[]);

@@ -93,6 +93,13 @@ pub struct Client {
     waiting: fn(&Error, Duration),
 }
 
+impl Client {
+    /// SHA-256 of its API key in hexadecimal, by which programs can tell keys apart without keeping them.
+    pub fn key_sha256(&self) -> String {
+        self.key.sha256()
+    }
+}
+
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").field("base", &self.base.as_str()).field("api", &self.api).finish_non_exhaustive()

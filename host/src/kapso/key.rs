@@ -3,6 +3,7 @@
 use std::fmt;
 
 use http::HeaderValue;
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::error::ConfigError;
@@ -31,6 +32,10 @@ impl ApiKey {
 
     pub(super) fn header(&self) -> HeaderValue {
         self.header.clone()
+    }
+
+    pub(super) fn sha256(&self) -> String {
+        hex::encode(Sha256::digest(self.text.trim()))
     }
 
     /// A text from the other side, without the key if it repeats it.

@@ -124,6 +124,26 @@ async fn following_loses_nothing_when_a_page_cannot_be_had() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn following_sees_what_becomes_of_older_deliveries() {
+    let kapso = Kapso::start().await;
+    kapso.with_pages_of(2);
+    let young = |id: &str, status: &str| {
+        let mut record = record(id, status);
+        record["created_at"] = json!(jiff::Timestamp::now().to_string());
+        record
+    };
+    (0..6).for_each(|number| kapso.has_delivery(young(&format!("d{number}"), "pending")));
+    let mut child = following(&kapso);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    for _ in 0..6 {
+        next_line(&mut lines).await;
+    }
+    kapso.delivery_becomes("d0", young("d0", "failed"));
+    let line: Value = serde_json::from_str(&next_line(&mut lines).await).unwrap();
+    assert_eq!((&line["id"], &line["status"]), (&json!("d0"), &json!("failed")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn following_waits_as_long_as_it_is_asked_to() {
     let kapso = Kapso::start().await;
     // Longer than is waited for within a call.

@@ -56,6 +56,31 @@ impl Policy {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_rules_send_on_stays_registered() {
+    let kapso = Kapso::start().await;
+    let url = format!("{BASE}/a");
+    kapso.has_webhook(json!({"url": url, "phone_number_id": "111", "secret_key": "new-s3cret",
+        "events": ["whatsapp.message.received", "whatsapp.message.edited"]}));
+    kapso.has_webhook(json!({"url": url, "phone_number_id": null, "secret_key": "new-s3cret",
+        "events": ["whatsapp.phone_number.created", "project.event"]}));
+    let policy = Policy::new(
+        r#"
+sources: [{name: a, path: /a, secrets: [NEW]}]
+rules:
+  - {name: not-them, when: {phone_number_id: "999"}, drop: true}
+  - {name: messages, when: {event: "whatsapp.message.*"}, to: [bot]}
+  - {name: project, when: {kind: project}, to: [bot]}
+targets: {bot: {url: "http://127.0.0.1:3000/hook"}}
+"#,
+    );
+    let ran = policy.sync(&kapso, &["--dry-run"]);
+    for lost in ["- whatsapp.message.edited", "- project.event", "999"] {
+        assert!(!ran.out.contains(lost) && !ran.err.contains(lost), "{lost}:\n{}{}", ran.out, ran.err);
+    }
+    assert!(ran.out.contains("+ whatsapp.message.read"), "{}{}", ran.out, ran.err);
+}
+
 fn changes(kapso: &Kapso) -> Vec<String> {
     kapso.asked().iter().filter(|asked| asked.method != "GET").map(|asked| asked.line()).collect()
 }

@@ -164,6 +164,16 @@ async fn a_made_secret_stays_where_it_was_put_unless_kapso_surely_does_not_have_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_new_secret_is_told_also_when_nobody_can_say_that_it_is_in_force() {
+    let kapso = Kapso::start().await;
+    let id = kapso.has_webhook(json!({"url": URL, "phone_number_id": "1", "events": ["whatsapp.message.received"]}));
+    kapso.fails([Fault::Pass, Fault::Silent(204)].into_iter().chain((0..4).map(|_| Fault::Status(503, String::new()))));
+    let ran = hookgate(&kapso, &["webhooks", "update", &id, "--phone-number-id", "1", "--new-secret"]);
+    assert_eq!(ran.status, 1, "{}", ran.err);
+    assert_eq!(kapso.webhooks()[0]["secret_key"], ran.out.trim_end());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn everything_that_can_be_set_is_sent() {
     let kapso = Kapso::start().await;
     let mut create = vec!["webhooks", "create", "--phone-number-id", "1", "--url", URL, "--secret", "SECRET"];

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tokio::time::sleep;
 
@@ -188,16 +189,25 @@ async fn news(client: &Client, args: &Args, seen: &mut Seen) -> Result<Vec<Map<S
     for _ in 0..args.pages {
         let page = client.deliveries(&filter, cursor.as_ref()).await?;
         let before = news.len();
+        let changes_no_more = page.records.last().is_none_or(|record| is_older_than(record, CHANGES));
         news.extend(page.records.into_iter().filter(|record| !seen.knows(record)));
         cursor = page.after.map(Cursor::After);
-        // A page with nothing new on it is followed by older ones, which change no more.
-        if cursor.is_none() || news.len() == before {
+        if cursor.is_none() || news.len() == before && changes_no_more {
             break;
         }
     }
     news.reverse();
     news.retain(|record| seen.is_new(record));
     Ok(news)
+}
+
+/// For how long a delivery's record may change: Kapso tries again for 150 seconds, and waits 10 for an answer.
+const CHANGES: Duration = Duration::from_secs(180);
+
+/// Whether it was made so long ago, as far as it says.
+fn is_older_than(record: &Map<String, Value>, age: Duration) -> bool {
+    let made = cell(record, "created_at").parse::<Timestamp>();
+    made.map_or(true, |made| Timestamp::now().duration_since(made).unsigned_abs() > age)
 }
 
 /// What was seen, the youngest of it: a record is shown again when its status or number of tries is another.

@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use anyhow::{Context, bail};
 
+use super::note;
 use crate::kapso::catalogue::{EVENTS, PayloadVersion};
 use crate::kapso::{Buffer, Error, Names, SecretKey, Settings};
 use crate::secrets::from_env;
@@ -144,16 +145,28 @@ impl SecretFile {
         write(&mut self.file).with_context(|| format!("cannot write the secret to {}", self.path.display()))
     }
 
-    /// Goes with a secret that Kapso does not have. One that it may have stays.
-    pub(super) fn after<T>(this: Option<&Self>, called: Result<T, Error>) -> anyhow::Result<T> {
-        if let (Some(this), Err(error)) = (this, &called)
-            && !error.unsure
-        {
-            // It is of no use to anybody, and no harm.
-            let _ = fs::remove_file(&this.path);
-        }
-        Ok(called?)
+    fn remove(&self) {
+        // What stays is of no use to anybody, and no harm.
+        let _ = fs::remove_file(&self.path);
     }
+}
+
+/// After a call that failed a secret that was made goes if Kapso surely does not have it. One that it may have is kept, in its file
+/// or on standard output.
+pub(super) fn keep<T>(
+    made: Option<&SecretKey>,
+    file: Option<&SecretFile>,
+    called: Result<T, Error>,
+) -> anyhow::Result<T> {
+    match (&called, file, made) {
+        (Err(error), Some(file), _) if !error.unsure => file.remove(),
+        (Err(error), None, Some(made)) if error.unsure => {
+            note("the secret that the webhook may have:");
+            writeln!(anstream::stdout(), "{}", made.expose())?;
+        }
+        _ => {}
+    }
+    Ok(called?)
 }
 
 /// The value of `NAME`, or of the file that `NAME_FILE` names.

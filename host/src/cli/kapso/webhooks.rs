@@ -8,7 +8,7 @@ use anyhow::bail;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::settings::{SecretFile, SettingsArgs};
+use super::settings::{SecretFile, SettingsArgs, keep};
 use super::{ApiArgs, KEY_HELP, ScopeArgs, YesArgs, block_on, note, print_json, print_table, refuse};
 use crate::kapso::catalogue::{self, EVENTS};
 use crate::kapso::{Api, Client, Error, Kind, Scope, SecretKey, Settings, Webhook};
@@ -319,7 +319,7 @@ async fn create(args: Create) -> anyhow::Result<ExitCode> {
     let client = args.api.client(args.scope.api())?;
     let made = settings.secret_key.clone().filter(|_| made);
     let file = args.settings.secret_file(made.as_ref())?;
-    let webhook = SecretFile::after(file.as_ref(), client.create_webhook(&scope, &settings).await)?;
+    let webhook = keep(made.as_ref(), file.as_ref(), client.create_webhook(&scope, &settings).await)?;
     note(format_args!("registered the webhook {} at {}", webhook.id(), webhook.url()));
     report(&webhook, made, file, args.json)?;
     Ok(ExitCode::SUCCESS)
@@ -344,7 +344,7 @@ async fn update(args: Update) -> anyhow::Result<ExitCode> {
     refuse(&settings.problems_of_change(&before.scope(), before.kind(), args.settings.names()))?;
     let made = settings.secret_key.clone().filter(|_| args.new_secret);
     let file = args.settings.secret_file(made.as_ref())?;
-    let after = SecretFile::after(file.as_ref(), changed(&client, &scope, &args.id, &settings).await)?;
+    let after = keep(made.as_ref(), file.as_ref(), changed(&client, &scope, &args.id, &settings).await)?;
     note(format_args!("changed the webhook {}", args.id));
     report(&after, made, file, args.json)?;
     Ok(ExitCode::SUCCESS)

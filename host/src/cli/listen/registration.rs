@@ -69,7 +69,7 @@ impl Plan {
     pub(super) async fn register(self, folder: &Path, public: &str) -> anyhow::Result<Registration> {
         let settings = self.settings(public);
         let url = settings.url.as_deref().unwrap_or_default();
-        let entry = Entry::new(self.api_url.as_deref(), &self.scope, url, &self.secret);
+        let entry = Entry::new(self.api_url.as_deref(), &self.client, &self.scope, url, &self.secret);
         let mut noted = Noted::new(folder, entry)?;
         match self.client.create_webhook(&self.scope, &settings).await {
             Ok(webhook) => {
@@ -212,6 +212,12 @@ pub(super) async fn tidy(folder: &Path, api_url: Option<&str>, client: impl FnOn
     };
     for noted in ours {
         let url = noted.entry.url.clone();
+        if !noted.entry.is_of(&client) {
+            note(format_args!(
+                "a webhook of an earlier run is still registered, with another API key than this one: {url}"
+            ));
+            continue;
+        }
         let removed = match remove(&client, &noted.entry).await {
             Ok(()) => noted.forget().map_err(anyhow::Error::from),
             Err(error) => Err(error.into()),

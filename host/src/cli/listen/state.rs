@@ -3,9 +3,9 @@
 //! Each `hookgate listen` that registers has a file of its own, locked as long as it lives: what is not locked was left by one
 //! that was killed.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
@@ -13,13 +13,16 @@ use etcetera::BaseStrategy;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::kapso::{Scope, SecretKey};
+use crate::kapso::{Client, Scope, SecretKey};
 
 /// A webhook that is to be removed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Entry {
     /// Where the API is; none where Kapso has it.
     pub(super) api_url: Option<String>,
+    /// SHA-256 of the API key: another project's finds nothing. None in notes of the first version.
+    #[serde(default)]
+    key_sha256: Option<String>,
     /// None: the project's.
     pub(super) phone_number_id: Option<String>,
     /// The public address that it sends to.
@@ -31,16 +34,17 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) fn new(api_url: Option<&str>, scope: &Scope, url: &str, secret: &SecretKey) -> Self {
+    pub(super) fn new(api_url: Option<&str>, client: &Client, scope: &Scope, url: &str, secret: &SecretKey) -> Self {
         let phone_number_id = match scope {
             Scope::Project => None,
             Scope::Number(id) => Some(id.clone()),
         };
         Entry {
             api_url: api_url.map(str::to_owned),
+            key_sha256: Some(client.key_sha256()),
             phone_number_id,
             url: url.to_owned(),
-            secret_sha256: digest(secret),
+            secret_sha256: hex::encode(Sha256::digest(secret.expose())),
             id: None,
         }
     }
@@ -49,14 +53,15 @@ impl Entry {
         self.phone_number_id.clone().map_or(Scope::Project, Scope::Number)
     }
 
-    pub(super) fn has_secret(&self, secret: &SecretKey) -> bool {
-        self.secret_sha256 == digest(secret)
+    /// Whether it was registered with this client's API key.
+    pub(super) fn is_of(&self, client: &Client) -> bool {
+        self.key_sha256 == Some(client.key_sha256())
     }
-}
 
-/// Of 256 random bits, which a digest does not tell.
-fn digest(secret: &SecretKey) -> String {
-    hex::encode(Sha256::digest(secret.expose()))
+    /// Whether it has this secret: one of 256 random bits, which a digest does not tell.
+    pub(super) fn has_secret(&self, secret: &SecretKey) -> bool {
+        self.secret_sha256 == hex::encode(Sha256::digest(secret.expose()))
+    }
 }
 
 /// An entry on disk, locked.
@@ -124,6 +129,11 @@ pub(super) fn left(folder: &Path) -> Vec<Noted> {
 fn unlocked(path: PathBuf) -> Option<Noted> {
     let mut lock = File::open(&path).ok()?;
     lock.try_lock().ok()?;
+    // Whoever lives may have put another file in the place of the one that was opened, and let that go.
+    let number = |data: Metadata| (data.dev(), data.ino());
+    if fs::metadata(&path).map(number).ok()? != lock.metadata().map(number).ok()? {
+        return None;
+    }
     let mut text = String::new();
     lock.read_to_string(&mut text).ok()?;
     Some(Noted { entry: serde_json::from_str(&text).ok()?, path, _lock: lock })
@@ -140,12 +150,18 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::kapso::{ApiKey, Options};
+
+    fn client(key: &str) -> Client {
+        Client::new(ApiKey::new(key).unwrap(), &Options::default()).unwrap()
+    }
 
     #[test]
     fn what_lives_is_left_alone_and_what_was_left_is_found() {
         let folder = TempDir::new().expect("a folder");
         let secret = SecretKey::from("whsec_1");
-        let entry = |url: &str| Entry::new(None, &Scope::Number("123".into()), url, &secret);
+        let client = client("key");
+        let entry = |url: &str| Entry::new(None, &client, &Scope::Number("123".into()), url, &secret);
         let mut living = Noted::new(folder.path(), entry("https://a.example/hook")).unwrap();
         let mut killed = Noted::new(folder.path(), entry("https://b.example/hook")).unwrap();
         living.change(|entry| entry.id = Some("1".into())).unwrap();
@@ -156,6 +172,7 @@ mod tests {
         assert_eq!((found.entry.url.as_str(), found.entry.id.as_deref()), ("https://b.example/hook", Some("2")));
         assert!(found.entry.has_secret(&secret) && !found.entry.has_secret(&SecretKey::from("whsec_2")));
         assert_eq!(found.entry.scope(), Scope::Number("123".into()));
+        assert!(found.entry.is_of(&client) && !found.entry.is_of(&self::client("another")));
         assert!(left(folder.path()).is_empty(), "whoever found it holds it");
         found.forget().unwrap();
         living.forget().unwrap();
@@ -166,7 +183,11 @@ mod tests {
     fn no_secret_is_noted() {
         let folder = TempDir::new().expect("a folder");
         let secret = SecretKey::from("whsec_1");
-        let noted = Noted::new(folder.path(), Entry::new(None, &Scope::Project, "https://a.example", &secret)).unwrap();
-        assert!(!fs::read_to_string(&noted.path).unwrap().contains("whsec_1"));
+        let noted = Noted::new(
+            folder.path(),
+            Entry::new(None, &client("whsec_key"), &Scope::Project, "https://a.example", &secret),
+        )
+        .unwrap();
+        assert!(!fs::read_to_string(&noted.path).unwrap().contains("whsec_"));
     }
 }

@@ -125,10 +125,8 @@ impl Plan {
         let there: BTreeSet<_> = webhook.events().into_iter().collect();
         if expected.kind == Kind::Kapso && !expected.events.is_empty() {
             change.add = expected.events.iter().filter(|event| !there.contains(event.as_str())).cloned().collect();
-            if !expected.takes_anything {
-                let extra = there.iter().filter(|event| !expected.events.contains(**event));
-                change.remove = extra.map(|event| (*event).to_owned()).collect();
-            }
+            let wanted = |event: &str| expected.events.contains(event) || expected.stay.contains(event);
+            change.remove = there.iter().filter(|event| !wanted(event)).map(|event| (*event).to_owned()).collect();
         }
         if let Some(name) = expected.secrets.first() {
             match value(secrets, name) {
@@ -229,7 +227,7 @@ mod tests {
             scope: Scope::Number("1".into()),
             kind: Kind::Kapso,
             events: ["whatsapp.message.received", "whatsapp.message.sent"].map(str::to_owned).into(),
-            takes_anything: false,
+            stay: BTreeSet::new(),
             secrets: vec!["NEW".into(), "OLD".into()],
         }
     }
@@ -284,7 +282,7 @@ mod tests {
             fields(json!({"events": ["whatsapp.message.sent", "whatsapp.message.received"]}))
         );
         assert_eq!(
-            differs(read, Expected { takes_anything: true, ..expected() }),
+            differs(read, Expected { stay: ["whatsapp.message.read".to_owned()].into(), ..expected() }),
             fields(json!({"events": ["whatsapp.message.read", "whatsapp.message.sent", "whatsapp.message.received"]}))
         );
     }

@@ -44,23 +44,23 @@ impl Rule {
         self.when.get("source").is_some_and(|names| any(names).any(|name| name == source))
     }
 
-    /// The phone numbers that it is for.
+    /// The phone numbers that it sends something on of.
     pub(super) fn numbers(&self) -> impl Iterator<Item = &str> {
-        self.when.get("phone_number_id").into_iter().flat_map(any)
+        self.when.get("phone_number_id").filter(|_| !self.drop).into_iter().flat_map(any)
     }
 
     /// Whether it sends this event anywhere, and says by what it matches that it is about such events.
     pub(super) fn asks_for(&self, asker: Asker<'_>, event: &Event) -> bool {
         // The legacy form of another event, and one that not every plan has, are not asked for by the way.
         let special = event.versions == [PayloadVersion::V1] || event.name == "project.event";
-        !self.drop && self.asks() && self.holds(asker, event) != Never && (!special || self.names(event))
+        !self.drop && self.asks() && self.holds(asker, event.name) != Never && (!special || self.names(event))
     }
 
     fn asks(&self) -> bool {
         TELLING.iter().any(|field| self.when.contains_key(*field))
     }
 
-    fn holds(&self, asker: Asker<'_>, event: &Event) -> Holds {
+    fn holds(&self, asker: Asker<'_>, event: &str) -> Holds {
         let all = |conditions: &Map<String, Value>| {
             conditions.iter().map(|(field, value)| holds(field, value, asker, event)).min().unwrap_or(Always)
         };
@@ -82,7 +82,7 @@ impl Rule {
 /// reason to have more come, and none against what a later rule asks for.
 pub(super) fn ask_for(rules: &[Rule], asker: Asker<'_>, event: &Event) -> bool {
     for rule in rules {
-        if rule.drop && rule.holds(asker, event) == Always {
+        if rule.drop && rule.holds(asker, event.name) == Always {
             return false;
         }
         if rule.asks_for(asker, event) {
@@ -92,23 +92,29 @@ pub(super) fn ask_for(rules: &[Rule], asker: Asker<'_>, event: &Event) -> bool {
     false
 }
 
-/// Whether any rule takes whatever comes by this source.
-pub(super) fn take_anything(rules: &[Rule], source: &str) -> bool {
-    rules
-        .iter()
-        .any(|rule| !rule.drop && !rule.asks() && (rule.names_source(source) || !rule.when.contains_key("source")))
+/// Whether the rules may send an event of this name on, asked for or not, and known here or not. None if no rule is about it.
+pub(super) fn take(rules: &[Rule], asker: Asker<'_>, event: &str) -> Option<bool> {
+    let decides = |rule: &&Rule| match rule.holds(asker, event) {
+        Never => false,
+        Sometimes => !rule.drop,
+        Always => true,
+    };
+    rules.iter().find(decides).map(|rule| !rule.drop)
 }
 
-fn holds(field: &str, value: &Value, asker: Asker<'_>, event: &Event) -> Holds {
+fn holds(field: &str, value: &Value, asker: Asker<'_>, event: &str) -> Holds {
     let decided = |holds: bool| if holds { Always } else { Never };
-    let message = event.name.strip_prefix("whatsapp.message.");
+    let known = catalogue::find(event);
+    let message = event.strip_prefix("whatsapp.message.");
     match field {
         "source" => decided(any(value).any(|name| name == asker.source)),
-        "event" => decided(any(value).any(|pattern| matches(pattern, event.name))),
+        "event" => decided(any(value).any(|pattern| matches(pattern, event))),
+        // What becomes of an event that is not known here is not known either.
+        "kind" | "status" | "direction" if known.is_none() => Sometimes,
         "kind" => {
-            let kind = match event.scope {
-                catalogue::Scope::PhoneNumber => "whatsapp",
-                catalogue::Scope::Project => "project",
+            let kind = match known.map(|event| event.scope) {
+                Some(catalogue::Scope::Project) => "project",
+                _ => "whatsapp",
             };
             decided(any(value).any(|name| name == kind))
         }
@@ -216,10 +222,26 @@ mod tests {
         for when in [json!({}), json!({"phone_number_id": "1"}), json!({"source": "a"}), json!({"test": true})] {
             assert!(of_number(&json!([{"when": when, "to": ["t"]}])).is_empty(), "{when}");
         }
-        let rules: Vec<Rule> = serde_json::from_value(json!([{"when": {"source": "a"}, "to": ["t"]}])).unwrap();
-        assert!(take_anything(&rules, "a") && !take_anything(&rules, "b"));
         let later = json!([{"when": {"phone_number_id": "1"}, "to": ["t"]}, {"when": {"status": "read"}, "to": ["t"]}]);
         assert_eq!(of_number(&later), ["message.read"]);
+    }
+
+    #[test]
+    fn what_rules_may_send_on_is_taken_whether_it_is_asked_for_or_not() {
+        let taken = |rules: Value, source: &str, event: &str| {
+            let rules: Vec<Rule> = serde_json::from_value(rules).unwrap();
+            take(&rules, Asker { source, scope: &Scope::Project }, event)
+        };
+        let project = || json!([{"when": {"kind": "project"}, "to": ["t"]}]);
+        assert_eq!(taken(project(), "a", "project.event"), Some(true));
+        assert_eq!(taken(project(), "a", "of.next.year"), Some(true));
+        assert_eq!(taken(project(), "a", "whatsapp.message.read"), None);
+        let messages = json!([{"when": {"event": "whatsapp.message.*"}, "to": ["t"]}]);
+        assert_eq!(taken(messages, "a", "whatsapp.message.edited"), Some(true));
+        let anything = || json!([{"when": {"source": "a"}, "to": ["t"]}]);
+        assert_eq!((taken(anything(), "a", "x"), taken(anything(), "b", "x")), (Some(true), None));
+        let dropped = json!([{"when": {"event": "x"}, "drop": true}, {"to": ["t"]}]);
+        assert_eq!((taken(dropped.clone(), "a", "x"), taken(dropped, "a", "y")), (Some(false), Some(true)));
     }
 
     #[test]

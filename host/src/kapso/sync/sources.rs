@@ -6,7 +6,7 @@ use reqwest::Url;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::rules::{Asker, Rule, ask_for, take_anything};
+use super::rules::{Asker, Rule, ask_for, take};
 use crate::kapso::catalogue::{self, EVENTS};
 use crate::kapso::webhook::{Kind, Scope, Webhook};
 
@@ -69,8 +69,8 @@ pub(crate) struct Expected {
     pub(crate) kind: Kind,
     /// The events that are asked for. None where nobody says: then those that are registered stay.
     pub(crate) events: BTreeSet<String>,
-    /// Whether further events that are registered stay, because the policy sends on whatever comes.
-    pub(crate) takes_anything: bool,
+    /// Events that are registered and stay though nothing asks for them, because the policy sends them on when they come.
+    pub(crate) stay: BTreeSet<String>,
     /// The names of its secrets, the one to sign with first.
     pub(crate) secrets: Vec<String>,
 }
@@ -193,14 +193,19 @@ impl Needs<'_> {
                 .problems
                 .push(format!("{name}: the policy has no secret for {owner}: add one to the source's \"secrets\""));
         }
-        let sent_on = !self.policy.otherwise.to.is_empty() || take_anything(&self.policy.rules, &self.source.name);
+        let asker = Asker { source: &self.source.name, scope };
+        let sent_on =
+            |event: &&str| take(&self.policy.rules, asker, event).unwrap_or(!self.policy.otherwise.to.is_empty());
+        let registered =
+            self.here.iter().filter(|webhook| webhook.scope() == *scope).flat_map(|webhook| webhook.events());
+        let stay = registered.filter(sent_on).map(str::to_owned).collect();
         wanted.webhooks.push(Expected {
             source: self.source.name.clone(),
             url: self.url.clone(),
             scope: scope.clone(),
             kind,
             events,
-            takes_anything: sent_on,
+            stay,
             secrets,
         });
     }
@@ -406,6 +411,13 @@ mod tests {
         let mut chosen = numbers("a", &["1"]);
         chosen.events.insert("a".into(), BTreeSet::from(["whatsapp.message.sent".into()]));
         let found = wanted(&bare, &chosen, &[]);
-        assert!(found.problems.is_empty() && found.webhooks[0].takes_anything, "{:?}", found.problems);
+        assert!(found.problems.is_empty(), "{:?}", found.problems);
+        // What is there and goes to the rest stays, asked for or not.
+        let there = json!({
+            "id": "w", "url": "https://hooks.example.com/a", "phone_number_id": "1", "events": ["of.next.year"]
+        });
+        let Value::Object(there) = there else { unreachable!() };
+        let found = wanted(&bare, &chosen, &[Webhook::new(there)]);
+        assert_eq!(found.webhooks[0].stay, BTreeSet::from(["of.next.year".to_owned()]));
     }
 }
