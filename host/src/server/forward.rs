@@ -18,6 +18,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::received::{Peer, Received};
+use super::resolve::Resolver;
 use crate::types::{HeaderOut, MessageOut, Outcome, Relay};
 
 /// Node and uvicorn close an idle connection after 5 s; one that is given up before is never found closed.
@@ -56,12 +57,12 @@ pub(crate) struct Target {
 /// The connections to the targets. They outlive the policy.
 #[derive(Clone, Debug)]
 pub(crate) struct Forwarder {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>,
 }
 
 impl Forwarder {
     pub(crate) fn new(tls: rustls::ClientConfig) -> Self {
-        let mut connector = HttpConnector::new();
+        let mut connector = HttpConnector::new_with_resolver(Resolver::new());
         connector.enforce_http(false);
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT));

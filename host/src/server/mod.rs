@@ -34,6 +34,7 @@ mod record;
 mod redirect;
 mod reload;
 mod report;
+mod resolve;
 pub(crate) mod run;
 mod stamped;
 mod state;
