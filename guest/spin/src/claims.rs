@@ -71,6 +71,7 @@ pub(crate) struct Claims<S> {
     dedupe: Dedupe,
     /// Unix seconds.
     clock: fn() -> u64,
+    late: Box<dyn Fn() -> bool>,
     ours: BTreeMap<Id, Claim>,
 }
 
@@ -82,18 +83,26 @@ struct Claim {
 
 impl<S: Keys> Claims<S> {
     pub(crate) fn new(store: S, dedupe: Dedupe, clock: fn() -> u64) -> Self {
-        Claims { store, dedupe, clock, ours: BTreeMap::new() }
+        Claims { store, dedupe, clock, late: Box::new(|| false), ours: BTreeMap::new() }
+    }
+
+    /// Claims nothing more as soon as `late` says so. The rest counts as in flight, so that the sender comes again, and finds
+    /// delivered what there was time for.
+    pub(crate) fn until(self, late: impl Fn() -> bool + 'static) -> Self {
+        Claims { late: Box::new(late), ..self }
     }
 
     /// Claims events, each named once; says what it found, in the same order. After an error, `finish` gives back what was
     /// claimed until then.
     pub(crate) fn begin(&mut self, ids: &[Id]) -> Result<Vec<Found>, StoreError> {
-        let done = ids.iter().map(|id| self.is_done(id)).collect::<Result<Vec<_>, _>>()?;
-        let new: Vec<&Id> = ids.iter().zip(&done).filter(|(_, done)| !**done).map(|(id, _)| id).collect();
+        let looked = ids.iter().map(|id| if (self.late)() { Ok(None) } else { self.is_done(id).map(Some) });
+        let done = looked.collect::<Result<Vec<_>, _>>()?;
+        let new: Vec<&Id> = ids.iter().zip(&done).filter(|(_, done)| **done == Some(false)).map(|(id, _)| id).collect();
         let mut places = self.reserve(&new)?.into_iter();
-        let found = ids.iter().zip(done).map(|(id, done)| {
-            let place = if done { None } else { places.next() };
-            place.map_or(Ok(Found::Duplicate), |place| self.take(id, place))
+        let found = ids.iter().zip(done).map(|(id, done)| match done {
+            Some(true) => Ok(Found::Duplicate),
+            Some(false) if !(self.late)() => places.next().map_or(Ok(Found::InFlight), |place| self.take(id, place)),
+            _ => Ok(Found::InFlight),
         });
         found.collect()
     }

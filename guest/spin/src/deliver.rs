@@ -12,6 +12,9 @@ use crate::reactor::{Instant, join_all};
 use crate::store::Store;
 use crate::url::Url;
 
+/// What of the time for the whole answer is left for the targets, however long claiming takes.
+const FOR_SENDING: Duration = Duration::from_secs(4);
+
 /// A genuine request on its way to its targets.
 pub(crate) struct Carrier<'a> {
     pub(crate) gate: &'a Gate,
@@ -50,7 +53,9 @@ impl<'a> Carrier<'a> {
             report(deliver, &[], settlement.response.status);
             return Ok(settlement.response);
         }
-        let mut claims = Claims::new(Store::open()?, self.gate.dedupe(), self.clock);
+        let deadline = self.deadline;
+        let claims = Claims::new(Store::open()?, self.gate.dedupe(), self.clock);
+        let mut claims = claims.until(move || deadline.remaining() < FOR_SENDING);
         let (mut tried, shares) = match self.claim(deliver, &mut claims) {
             Ok(claimed) => claimed,
             Err(error) => {

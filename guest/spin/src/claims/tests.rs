@@ -94,6 +94,20 @@ fn a_claim_is_held_then_done_then_over() {
 }
 
 #[test]
+fn what_there_was_no_time_for_is_claimed_the_next_time() {
+    let store = Shared::default();
+    let all = ids(0..4);
+    // For a look at each, and for one claim.
+    let left = Cell::new(5_u32);
+    let mut hurried = store.claims(DEDUPE).until(move || left.replace(left.get().saturating_sub(1)) == 0);
+    let expected = vec![Found::Ours, Found::InFlight, Found::InFlight, Found::InFlight];
+    assert_eq!(hurried.begin(&all), Ok(expected));
+    assert_eq!(hurried.finish(&all[..1]), Ok(()));
+    let expected = vec![Found::Duplicate, Found::Ours, Found::Ours, Found::Ours];
+    assert_eq!(store.claims(DEDUPE).begin(&all), Ok(expected));
+}
+
+#[test]
 fn what_was_not_delivered_is_free_at_once() {
     let store = Shared::default();
     let both = ids(0..2);
