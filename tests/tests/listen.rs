@@ -91,6 +91,13 @@ impl Stage {
         Running::start("listen", arguments, &variables)
     }
 
+    /// One that has registered a webhook is killed.
+    async fn crash(&self) {
+        let mut running = self.register(&[]);
+        running.out.with("registered with Kapso").await;
+        running.child.kill().await.expect("it runs");
+    }
+
     fn register(&self, more: &[&str]) -> Running {
         let mut arguments = vec!["--register", "--phone-number-id", NUMBER];
         arguments.extend(more);
@@ -218,9 +225,7 @@ async fn the_first_secret_of_the_policys_source_is_the_one_that_is_made() {
 #[tokio::test]
 async fn what_was_registered_with_another_key_is_said_and_stays_noted() {
     let stage = Stage::new().await;
-    let mut running = stage.register(&[]);
-    running.out.with("registered with Kapso").await;
-    running.child.kill().await.expect("it runs");
+    stage.crash().await;
     let mut other = stage.listen_with(&[], &[("KAPSO_API_KEY", "of-another-project")]);
     other.log.with("still registered, with another API key").await;
     assert_eq!((stage.kapso.webhooks().len(), stage.noted()), (1, 1));
@@ -231,9 +236,7 @@ async fn what_was_registered_with_another_key_is_said_and_stays_noted() {
 #[tokio::test]
 async fn after_a_crash_the_tunnel_is_gone_and_the_next_start_removes_the_webhook() {
     let stage = Stage::new().await;
-    let mut running = stage.register(&[]);
-    running.out.with("registered with Kapso").await;
-    running.child.kill().await.expect("it runs");
+    stage.crash().await;
     stage.all_ended().await;
     assert_eq!((registered(&stage.kapso).len(), stage.noted()), (1, 1));
 

@@ -20,6 +20,7 @@ use crate::headers;
 use crate::host::{self, Buffer, Fault, Level};
 use crate::pairs::Pairs;
 use crate::policy::{Endpoint, Policy};
+use crate::seen::note;
 
 /// The whole answer comes within this time of the request's headers, in nanoseconds. Kapso waits 10 s.
 const ANSWER_WITHIN: u64 = 9_000_000_000;
@@ -431,12 +432,6 @@ fn result(outcome: Outcome, verdict: Verdict) -> &'static str {
         (Outcome::Unreachable, _) => "unreachable",
         (Outcome::Answered(_), _) => "refused",
     }
-}
-
-/// Leaves a word for Envoy's access log: `%FILTER_STATE(wasm.NAME:PLAIN)%`.
-pub(crate) fn note(name: &str, value: &str) {
-    // An access log without it is no reason to fail a delivery.
-    let _ = host::set_property(name, value);
 }
 
 fn seconds(nanoseconds: u64) -> u32 {

@@ -39,6 +39,7 @@ mod refusals;
 mod relay;
 #[cfg(target_family = "wasm")]
 mod runtime;
+mod seen;
 mod stats;
 mod stream;
 mod sys;

@@ -9,10 +9,11 @@ use alloc::vec::Vec;
 use hookgate_core::{Attempt, HeaderOut, Onward, Outcome, Redirect, Response};
 
 use crate::callout;
-use crate::delivery::{Held, Remainder, note};
+use crate::delivery::{Held, Remainder};
 use crate::headers::{self, Address};
 use crate::host::{self, Fault, Level, Map, Result};
 use crate::policy::Policy;
+use crate::seen::note;
 
 /// A browser's request that a target has not answered.
 pub(crate) struct Relaying {

@@ -5,16 +5,17 @@ use alloc::format;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
-use hookgate_core::{Admission, Decision, Deliver, Intake, Refusal, Request};
+use hookgate_core::{Admission, Decision, Intake, Refusal, Request};
 
 use crate::callout::{self, Calls};
-use crate::delivery::{self, Delivery, Remainder, note};
+use crate::delivery::{self, Delivery, Remainder};
 use crate::exports::Action;
 use crate::headers::{self, Received};
 use crate::host::{self, Buffer, Fault, Level, Map, Result, Side};
 use crate::pairs::Pairs;
 use crate::policy::Policy;
 use crate::relay::{self, Relaying};
+use crate::seen::{count, describe, report};
 
 /// How long a request's body may take to begin before the switch is taken to be missing, in nanoseconds.
 const SWITCH_WAIT: u64 = 700_000_000;
@@ -472,48 +473,6 @@ pub(crate) fn refuse_for(fault: Fault) -> Action {
 fn without_forged_trailers() -> Result<bool> {
     let trailers = host::headers(Map::RequestTrailers)?;
     headers::remove_forged(Map::RequestTrailers, &trailers)
-}
-
-/// The log, a count and the access log's words for a request that is not taken.
-fn report(policy: &Policy, refusal: &Refusal<'_>) {
-    let source = refusal.source.unwrap_or_default();
-    let result = refusal.rejection.map_or("handshake", |rejection| rejection.as_str());
-    count(policy, source, result);
-    if refusal.rejection.is_some() {
-        policy.refusals.add(source, result, refusal.response.status);
-    }
-}
-
-fn count(policy: &Policy, source: &str, result: &'static str) {
-    policy.stats.request(source, result);
-    note("hookgate.source", source);
-    note("hookgate.result", result);
-}
-
-/// The access log's words for a genuine delivery, and a line for what is odd about it.
-fn describe(policy: &Policy, deliver: &Deliver<'_>) {
-    let source = deliver.proof.source;
-    note("hookgate.source", source);
-    if let Some(name) = &deliver.delivery.name {
-        note("hookgate.event", name);
-    }
-    if let Some(rule) = deliver.routes.iter().find_map(|route| route.rule) {
-        note("hookgate.rule", rule);
-    }
-    if let Some(error) = &deliver.unreadable {
-        policy.stats.notice(source, "unreadable");
-        host::log(Level::Warn, &format!("hookgate: unreadable source={source} because={error}"));
-    }
-    for contradiction in &deliver.delivery.contradictions {
-        policy.stats.notice(source, "contradiction");
-        host::log(
-            Level::Warn,
-            &format!(
-                "hookgate: contradiction source={source} header={} claimed=\"{}\" body=\"{}\"",
-                contradiction.header, contradiction.claimed, contradiction.actual
-            ),
-        );
-    }
 }
 
 /// A number that this delivery shares with no other that is on its way.

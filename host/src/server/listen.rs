@@ -165,9 +165,9 @@ where
                     connection.as_mut().graceful_shutdown();
                 }
                 () = sleep_until(idle_since + patience) => match requests.rest_since() {
-                    // Nothing has come yet, or what was asked to end does not.
+                    // Nothing has come yet, or it was asked to end, does not, and nothing has come since.
                     None => return,
-                    Some(_) if ending && !self.stop.is_cancelled() => return,
+                    Some(since) if ending && since < idle_since => return,
                     Some(since) if since + self.idle_time <= Instant::now() => {
                         (ending, idle_since, patience) = (true, Instant::now(), FIRST);
                         connection.as_mut().graceful_shutdown();

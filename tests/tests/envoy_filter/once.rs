@@ -10,6 +10,13 @@ fn message(id: &str) -> Request {
     Request::post(PATH, &Delivery::message(id, SECRET))
 }
 
+fn to_both() -> Value {
+    let mut policy = to_bot();
+    policy["targets"]["crm"] = json!({"cluster": "crm"});
+    policy["otherwise"] = json!({"to": ["bot", "crm"]});
+    policy
+}
+
 #[test]
 fn a_second_delivery_is_answered_200_and_sent_nowhere() {
     let mut vm = filter(&to_bot());
@@ -35,9 +42,7 @@ fn one_that_is_on_its_way_elsewhere_is_answered_503() {
 
 #[test]
 fn a_retry_reaches_just_the_target_that_failed() {
-    let mut policy = to_bot();
-    policy["targets"]["crm"] = json!({"cluster": "crm"});
-    policy["otherwise"] = json!({"to": ["bot", "crm"]});
+    let policy = to_both();
     let mut vm = filter(&policy);
     let (id, first) = passed(vm.send(&message("wamid.A1")));
     assert_eq!(first.header("x-hookgate-target"), Some("bot"));
@@ -100,9 +105,7 @@ fn a_worker_that_dies_gives_its_events_free() {
 
 #[test]
 fn a_sender_that_leaves_does_not_make_a_target_get_it_twice() {
-    let mut policy = to_bot();
-    policy["targets"]["crm"] = json!({"cluster": "crm"});
-    policy["otherwise"] = json!({"to": ["bot", "crm"]});
+    let policy = to_both();
     let mut vm = filter(&policy);
     let (id, _) = passed(vm.send(&message("wamid.A1")));
     vm.delete(id);
@@ -116,9 +119,7 @@ fn a_sender_that_leaves_does_not_make_a_target_get_it_twice() {
 
 #[test]
 fn a_policy_that_goes_gives_free_what_nobody_follows_any_more() {
-    let mut policy = to_bot();
-    policy["targets"]["crm"] = json!({"cluster": "crm"});
-    policy["otherwise"] = json!({"to": ["bot", "crm"]});
+    let policy = to_both();
     let mut vm = filter(&policy);
     let (id, _) = passed(vm.send(&message("wamid.A1")));
     vm.delete(id);

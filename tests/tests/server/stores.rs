@@ -1,7 +1,6 @@
 //! What was delivered, remembered elsewhere than in this process's memory.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
@@ -16,7 +15,7 @@ use hookgate_tests::redis::Redis;
 use hookgate_tests::upstream::{Reply, Upstream};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::answers::all_to;
 
@@ -120,42 +119,36 @@ async fn without_its_redis_everything_is_sent_and_counted() {
     assert!(hooked.metric(r#"hookgate_store_failures_total{operation="begin"}"#).await >= 1.0);
 }
 
-/// A way to `to` whose connections go silent, but no new ones, whenever the number goes up.
-async fn way(to: String) -> (String, Arc<AtomicUsize>) {
+/// A way to `to`, and what makes its connections go silent, but no new ones.
+async fn way(to: String) -> (String, watch::Sender<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
-    let silenced = Arc::new(AtomicUsize::new(0));
-    let number = silenced.clone();
+    let silence = watch::Sender::new(());
+    let heard = silence.clone();
     tokio::spawn(async move {
         while let Ok((mut here, _)) = listener.accept().await {
-            let (to, number) = (to.clone(), number.clone());
+            let (to, mut silent) = (to.clone(), heard.subscribe());
             tokio::spawn(async move {
-                let born = number.load(Ordering::Relaxed);
                 let mut there = TcpStream::connect(to).await.expect("Redis");
-                let silent = async {
-                    while number.load(Ordering::Relaxed) == born {
-                        tokio::time::sleep(Duration::from_millis(5)).await;
-                    }
-                };
                 tokio::select! {
                     _ = tokio::io::copy_bidirectional(&mut here, &mut there) => {}
-                    () = silent => std::future::pending().await,
+                    _ = silent.changed() => std::future::pending().await,
                 }
             });
         }
     });
-    (address, silenced)
+    (address, silence)
 }
 
 #[tokio::test]
 async fn a_connection_to_redis_that_goes_silent_is_left_for_another() {
     let server = Redis::start().await;
-    let (address, silenced) = way(server.url().trim_start_matches("redis://").trim_end_matches('/').to_owned()).await;
+    let (address, silence) = way(server.url().trim_start_matches("redis://").trim_end_matches('/').to_owned()).await;
     let store = RedisStore::connect(&format!("redis://{address}")).await.expect("Redis is there");
     store.configure(WINDOW);
     let key = [Key::new("bot", "a")];
     store.begin(Owner::unique(), &key).await.expect("it answers");
-    silenced.fetch_add(1, Ordering::Relaxed);
+    silence.send_replace(());
     // Until nobody answers any more.
     while store.begin(Owner::unique(), &key).await.is_ok() {}
     assert_eq!(store.begin(Owner::unique(), &key).await.expect("another connection"), [Begun::InFlight]);

@@ -13,9 +13,9 @@ pub struct JsonStr<'a> {
     escaped: bool,
 }
 
-/// The most bytes of a text of which each event of a delivery gets a copy of its own, if it has escapes: a name, an id. Real ones
+/// The most bytes of a name or an id that all events of a delivery have: with escapes in it, each gets a copy of its own. Real ones
 /// have a tenth of that.
-const MAX_SHARED: usize = 256;
+const SHORT: usize = 256;
 
 impl<'a> JsonStr<'a> {
     /// What stands between the quotes, and whether there is an escape in it.
@@ -33,9 +33,9 @@ impl<'a> JsonStr<'a> {
         (!self.escaped).then_some(self.raw)
     }
 
-    /// This, unless it is longer than what many events may share a copy of.
-    pub(crate) fn shared(self) -> Option<Self> {
-        (self.raw.len() <= MAX_SHARED).then_some(self)
+    /// This, if it is short enough for each event to have a copy of its own.
+    pub(crate) fn short(self) -> Option<Self> {
+        (self.raw.len() <= SHORT).then_some(self)
     }
 
     /// The text, its escapes resolved.

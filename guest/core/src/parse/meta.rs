@@ -88,7 +88,7 @@ impl<'a> Entries<'a> {
             Ok(())
         })?;
         let mut members = Vec::new();
-        let entry = [id, time].map(|text: Option<JsonStr<'_>>| text.and_then(JsonStr::shared));
+        let entry = [id, time].map(|text: Option<JsonStr<'_>>| text.and_then(JsonStr::short));
         for (change, span) in changes {
             let first = self.events.len();
             self.change(change, entry, span, body, limit);
@@ -116,7 +116,7 @@ impl<'a> Entries<'a> {
             });
             self.layout.arrays.push(members.collect());
         }
-        let text = |text: Option<JsonStr<'a>>| text.and_then(JsonStr::shared).map(JsonStr::text);
+        let text = |text: Option<JsonStr<'a>>| text.and_then(JsonStr::short).map(JsonStr::text);
         let [id, time] = entry;
         let mut happened = change.happenings;
         if happened.is_empty() {

@@ -161,7 +161,7 @@ impl<'a> Root<'a> {
             return entries.into_delivery(headers, &claims, body, span, max_events);
         }
         let flagged = self.batch.unwrap_or(claims.batch);
-        let signed = self.item.signed_name().and_then(JsonStr::shared).map(JsonStr::text);
+        let signed = self.item.signed_name().and_then(JsonStr::short).map(JsonStr::text);
         let mut layout = Layout { arrays: Vec::new(), batch_size: self.batch_size };
         let (first, mut events, batch) = match self.data {
             Data::Array { count, .. } if flagged && count > usize::try_from(max_events).unwrap_or(usize::MAX) => {
