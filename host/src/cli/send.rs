@@ -228,10 +228,10 @@ impl Args {
     }
 
     async fn send(self, plan: Plan, signers: Signers) -> anyhow::Result<ExitCode> {
-        let url = self.url.context("no address to send to")?;
-        let (project, meta) =
-            (self.project_url.unwrap_or_else(|| url.clone()), self.meta_url.unwrap_or_else(|| url.clone()));
-        let transport = Http::new(url, project, meta, self.ca.as_ref())?;
+        let address = |webhook| self.address(webhook).cloned().context("no address to send to");
+        let (number, project, meta) =
+            (address(Webhook::Number(0))?, address(Webhook::Project)?, address(Webhook::Meta(0))?);
+        let transport = Http::new(number, project, meta, self.ca.as_ref())?;
         let stop = CancellationToken::new();
         tokio::spawn(stop_when_asked(stop.clone()));
         let report = send::run(plan, signers, transport, stop, bar(self.count)).await;
