@@ -140,6 +140,8 @@ mod sign;
 mod slots;
 mod snapshot;
 pub mod types;
+#[cfg(feature = "program")]
+mod unrepeated;
 
 pub use error::{CallError, CompileError, LoadError};
 pub use gate::Gate;

@@ -78,6 +78,11 @@ impl Secrets {
         Ok(())
     }
 
+    #[cfg(feature = "program")]
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(|value| value.as_str())
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.values.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }

@@ -24,8 +24,11 @@ impl Settled {
     }
 
     pub(crate) fn keep(&self, attempts: &[Attempt<'_>], settlement: &Settlement) {
+        if attempts.len() > LONGEST || self.0.read().unwrap_or_else(PoisonError::into_inner).len() >= MOST {
+            return;
+        }
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if attempts.len() <= LONGEST && known.len() < MOST && !known.iter().any(|known| known.is_about(attempts)) {
+        if known.len() < MOST && !known.iter().any(|known| known.is_about(attempts)) {
             let attempts = attempts.iter().map(|attempt| (attempt.target.to_owned(), attempt.outcome)).collect();
             known.push(Known { attempts, settlement: settlement.clone() });
         }

@@ -468,9 +468,24 @@ fn the_curl_line_survives_a_shell() {
 
 #[test]
 fn a_password_in_what_is_refused_is_not_repeated() {
-    let variables = [("HOOKGATE_STORE", "valkey://:hunter2@cache")];
-    let ran = run(&["serve"], b"", &variables);
-    assert!(ran.status == 2 && ran.err.contains("redis://HOST") && !ran.err.contains("hunter2"), "{}", ran.err);
+    let url = ("KAPSO_API_URL", "https://ana:hunter2@kapso.example");
+    let key = ("KAPSO_API_KEY", "k3y");
+    for (args, variables, expected) in [
+        (&["serve"][..], &[("HOOKGATE_STORE", "valkey://:hunter2@cache")][..], "redis://HOST"),
+        (&["verify", "--secret", "hunter2"], &[], "NAME=VALUE"),
+        (&["sign", "--secret", "=hunter2"], &[], "NAME=VALUE"),
+        (&["sign", "--secret", "hunter2"], &[], "NAME=VALUE"),
+        (&["send", "http://127.0.0.1:1/", "--secret", "hunter2"], &[], "NAME=VALUE"),
+        (&["replay", "http://127.0.0.1:1/", "--secret", "hunter2"], &[], "NAME=VALUE"),
+        (&["webhooks", "create", "--header", "Authorization: Bearer hunter2"], &[], "NAME=VALUE"),
+        (&["webhooks", "list"], &[url, key], "user information"),
+        (&["webhooks", "create", "--url", url.1], &[key], "user information"),
+    ] {
+        let ran = run(args, b"", variables);
+        let said = format!("{}{}", ran.out, ran.err);
+        assert!(ran.status == 2 && said.contains(expected) && !said.contains("hunter2"), "{args:?}: {said}");
+    }
+    assert!(!run(&["webhooks", "list", "--help"], b"", &[url]).out.contains("hunter2"));
 }
 
 #[test]

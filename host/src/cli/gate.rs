@@ -1,17 +1,16 @@
 //! The policy and the secrets that a command works with.
 
 use std::collections::BTreeSet;
-use std::fmt;
-use std::path::PathBuf;
-use std::str::FromStr;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 use serde::Deserialize;
 use serde_json::Value;
-use zeroize::Zeroizing;
 
+use super::pair::Pair;
 use crate::policy::{Document, Format, TRY_IT};
 use crate::secrets::SecretError;
+use crate::unrepeated::Unrepeated;
 use crate::{CompileError, Gate, LoadError, Options, Plugin, Secrets};
 
 #[derive(Debug, clap::Args)]
@@ -26,34 +25,8 @@ pub(super) struct GateArgs {
     /// A secret's value, for trying things out: others see your command lines. May be repeated.
     ///
     /// Other secrets come from the environment: NAME, or the file that NAME_FILE names.
-    #[arg(long = "secret", value_name = "NAME=VALUE")]
-    secrets: Vec<NamedSecret>,
-}
-
-/// A secret on the command line.
-#[derive(Clone)]
-pub(super) struct NamedSecret {
-    pub(super) name: String,
-    pub(super) value: Zeroizing<String>,
-}
-
-impl FromStr for NamedSecret {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.split_once('=') {
-            Some((name, value)) if !name.is_empty() && !value.is_empty() => {
-                Ok(Self { name: name.into(), value: Zeroizing::new(value.into()) })
-            }
-            _ => Err("expected NAME=VALUE, both not empty"),
-        }
-    }
-}
-
-impl fmt::Debug for NamedSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NamedSecret").field("name", &self.name).finish_non_exhaustive()
-    }
+    #[arg(long = "secret", value_name = "NAME=VALUE", value_parser = Unrepeated::<Pair>::new())]
+    secrets: Vec<Pair>,
 }
 
 /// A compiled policy.
@@ -140,6 +113,22 @@ impl GateArgs {
         }
         Ok(policy.to_string())
     }
+}
+
+/// The policy of this file, or else the one to begin with.
+pub(super) fn document(policy: Option<&Path>) -> anyhow::Result<Document> {
+    match policy {
+        Some(file) => Ok(Document::read(file)?),
+        None => Ok(Document::parse(TRY_IT, Format::Json)?),
+    }
+}
+
+/// The name of the first secret that a source of a policy has: for this phone number, or else for all.
+pub(super) fn secret_of<'s>(source: &'s Value, phone_number_id: Option<&str>) -> Option<&'s str> {
+    let first = |secrets: &'s Value| secrets.get(0)?.as_str();
+    let tenant =
+        source.get("secrets_by_phone_number").and_then(|tenants| tenants.get(phone_number_id?)).and_then(first);
+    tenant.or_else(|| source.get("secrets").and_then(first))
 }
 
 /// Compiles a policy, in JSON, with these secrets and those of the environment. Also gives the names of all secrets that it

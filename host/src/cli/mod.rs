@@ -8,6 +8,7 @@ mod http;
 mod kapso;
 mod listen;
 mod message;
+mod pair;
 mod redirect;
 mod replay;
 mod report;
@@ -106,7 +107,7 @@ const FAILED: u8 = 1;
 /// Runs the program `hookgate`.
 pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Serve(args) => serve(args),
+        Command::Serve(args) => block_on(async { server::run(args).await.map_err(anyhow::Error::from_boxed) }),
         Command::Listen(args) => listen::run(*args),
         Command::Verify(args) => explain::run(explain::Verb::Verify, args),
         Command::Parse(args) => explain::run(explain::Verb::Parse, args),
@@ -137,12 +138,19 @@ pub fn main() -> ExitCode {
     })
 }
 
-fn serve(args: server::Args) -> anyhow::Result<ExitCode> {
+/// Runs `work` to its end. What is still under way beside it then does not keep the process from ending: looking a name up, for
+/// one, cannot be broken off.
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let ended = runtime.block_on(server::run(args)).map_err(anyhow::Error::from_boxed);
-    // Looking a name up cannot be broken off, and would keep the process from ending.
+    let done = runtime.block_on(work);
     runtime.shutdown_background();
-    ended
+    done
+}
+
+/// An argument that is a rate, or one of time.
+fn positive(text: &str) -> Result<f64, &'static str> {
+    let number = text.parse().ok().filter(|number: &f64| number.is_finite() && (0.000_001..=1e9).contains(number));
+    number.ok_or("expected a number above 0")
 }
 
 fn print(text: impl Display) -> anyhow::Result<ExitCode> {

@@ -11,9 +11,11 @@ use http::Uri;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 
+use super::positive;
 use super::sign::Secret;
 use crate::send::{self, FAMILIES, GROUPS, Http, Ladder, Manner, Mix, Plan, Scene, Shares, Signer, Signers, Webhook};
 use crate::server::unix_time;
+use crate::unrepeated::Unrepeated;
 
 /// When the first delivery of a run with a seed happens, unless people say otherwise: the same seed, the same bytes.
 const EPOCH: u64 = 1_789_395_901;
@@ -37,7 +39,8 @@ pub(super) struct Args {
     ///
     /// May be repeated: then every phone number is a tenant with a secret of its own, the first number with the first secret, and
     /// so on in turn.
-    #[arg(long = "secret", value_name = "NAME[=VALUE]", default_value = "KAPSO_WEBHOOK_SECRET")]
+    #[arg(long = "secret", value_name = "NAME[=VALUE]", default_value = "KAPSO_WEBHOOK_SECRET",
+        value_parser = Unrepeated::<Secret>::new())]
     secrets: Vec<Secret>,
 
     /// How many deliveries.
@@ -113,7 +116,7 @@ pub(super) struct Args {
     project_url: Option<Uri>,
 
     /// The secret of the project's webhook, if it has one of its own.
-    #[arg(long, value_name = "NAME[=VALUE]")]
+    #[arg(long, value_name = "NAME[=VALUE]", value_parser = Unrepeated::<Secret>::new())]
     project_secret: Option<Secret>,
 
     /// Where Meta forwards go, if not to the same address.
@@ -121,7 +124,7 @@ pub(super) struct Args {
     meta_url: Option<Uri>,
 
     /// The secret of the Meta app, for the family "hub", if it is another one.
-    #[arg(long, value_name = "NAME[=VALUE]")]
+    #[arg(long, value_name = "NAME[=VALUE]", value_parser = Unrepeated::<Secret>::new())]
     meta_secret: Option<Secret>,
 
     /// A PEM file of authorities that the receiver's certificate is checked against besides the system's.
@@ -180,8 +183,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         send::print(plan, &signers, path, BufWriter::new(io::stdout().lock()))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(args.send(plan, signers))
+    super::block_on(args.send(plan, signers))
 }
 
 impl Args {
@@ -277,9 +279,4 @@ fn address(text: &str) -> Result<Uri, String> {
 fn share(text: &str) -> Result<f64, &'static str> {
     let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
     share.ok_or("expected a number from 0 to 1")
-}
-
-fn positive(text: &str) -> Result<f64, &'static str> {
-    let number = text.parse().ok().filter(|number: &f64| number.is_finite() && (0.000_001..=1e9).contains(number));
-    number.ok_or("expected a number above 0")
 }

@@ -11,8 +11,9 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::delivery::contents;
-use super::gate::NamedSecret;
+use super::pair::Pair;
 use crate::secrets::from_env;
+use crate::unrepeated::Unrepeated;
 
 /// Signs a body as Kapso does, and prints a curl line that sends it.
 ///
@@ -28,7 +29,8 @@ pub(super) struct Args {
     file: PathBuf,
 
     /// The secret: NAME=VALUE, or the NAME of a variable (or of a NAME_FILE) that holds it.
-    #[arg(long, value_name = "NAME[=VALUE]", default_value = "KAPSO_WEBHOOK_SECRET")]
+    #[arg(long, value_name = "NAME[=VALUE]", default_value = "KAPSO_WEBHOOK_SECRET",
+        value_parser = Unrepeated::<Secret>::new())]
     secret: Secret,
 
     /// Where the curl line sends it.
@@ -58,7 +60,7 @@ enum Scheme {
 /// A secret on the command line, or the name of one in the environment.
 #[derive(Clone)]
 pub(super) enum Secret {
-    Given(NamedSecret),
+    Given(Pair),
     Named(String),
 }
 
@@ -88,7 +90,11 @@ impl Secret {
         };
         match from_env(&name)?.filter(|value| !value.is_empty()) {
             Some(value) => Ok(value),
-            None => bail!("no value for {name}: set the variable, or give --secret {name}=VALUE"),
+            // Not by its name: it may be the value, given without a name.
+            None => bail!(
+                "no value for a secret: set the variable that the option names (KAPSO_WEBHOOK_SECRET if you named none), or \
+                 give NAME=VALUE"
+            ),
         }
     }
 }

@@ -12,10 +12,10 @@ use super::report::{Line, Report, Said};
 use crate::server::log::{clean, unreadable};
 use crate::types::{Event, Rejection, Route};
 
-const GOOD: Style = AnsiColor::Green.on_default().bold();
-const BAD: Style = AnsiColor::Red.on_default().bold();
-const NAME: Style = Style::new().bold();
-const DIM: Style = Style::new().dimmed();
+pub(super) const GOOD: Style = AnsiColor::Green.on_default().bold();
+pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
+pub(super) const NAME: Style = Style::new().bold();
+pub(super) const DIM: Style = Style::new().dimmed();
 
 pub(super) fn write(out: &mut impl Write, report: &Report, loaded: &Loaded) -> io::Result<()> {
     match &report.redirect {

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::error::{ConfigError, Error, Reason};
 use super::key::ApiKey;
-use super::retry::{Effect, retried};
+use super::retry::retried;
 use crate::server::log::clean_to;
 
 /// What is read of an answer at the most.
@@ -22,6 +22,8 @@ const MESSAGE_CHARS: usize = 600;
 const PER_PAGE: u32 = 100;
 /// A list of more than this is a list gone wrong.
 const MAX_PAGES: u32 = 1000;
+/// The shape of most answers.
+const DATA: &str = r#"{"data": {…}}"#;
 
 /// Which of Kapso's APIs is called.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -127,10 +129,6 @@ impl<'a> Call<'a> {
         Self { method: Method::DELETE, path, query: &[], body: None }
     }
 
-    fn effect(&self) -> Effect {
-        if self.method == Method::GET { Effect::None } else { Effect::Some }
-    }
-
     pub(super) fn failed(&self, reason: Reason) -> Error {
         // An answer of success that cannot be read is one of success.
         let unclear = matches!(
@@ -142,7 +140,7 @@ impl<'a> Call<'a> {
                 | Reason::Shape(_)
                 | Reason::TooLong(_)
         );
-        let unsure = unclear && self.effect() == Effect::Some;
+        let unsure = unclear && !self.method.is_safe();
         Error { call: format!("{} /{}", self.method, self.path.join("/")), reason, unsure }
     }
 }
@@ -170,18 +168,20 @@ impl Client {
 
     /// Makes a call, with tries as the type's documentation says. None is an answer without a body.
     pub(super) async fn call(&self, call: &Call<'_>) -> Result<Option<Value>, Error> {
-        retried(call.effect(), self.waiting, || self.attempt(call)).await
+        retried(call.method.is_safe(), self.waiting, || self.attempt(call)).await
     }
 
-    /// Makes a call whose answer is `{"data": …}`; none if the answer has no body.
-    pub(super) async fn data(&self, call: &Call<'_>) -> Result<Option<Map<String, Value>>, Error> {
-        match self.call(call).await? {
-            None => Ok(None),
-            Some(Value::Object(mut answer)) => match answer.remove("data") {
-                Some(Value::Object(data)) => Ok(Some(data)),
-                _ => Err(call.failed(Reason::Shape(r#"{"data": {…}}"#))),
-            },
-            Some(_) => Err(call.failed(Reason::Shape(r#"{"data": {…}}"#))),
+    /// Makes a call whose answer is `{"data": …}`.
+    pub(super) async fn data(&self, call: &Call<'_>) -> Result<Map<String, Value>, Error> {
+        self.data_if_any(call).await?.ok_or_else(|| call.failed(Reason::Shape(DATA)))
+    }
+
+    /// Makes a call whose answer is `{"data": …}`, or has no body.
+    pub(super) async fn data_if_any(&self, call: &Call<'_>) -> Result<Option<Map<String, Value>>, Error> {
+        let Some(mut answer) = self.call(call).await? else { return Ok(None) };
+        match answer.get_mut("data").map(Value::take) {
+            Some(Value::Object(data)) => Ok(Some(data)),
+            _ => Err(call.failed(Reason::Shape(DATA))),
         }
     }
 
@@ -311,7 +311,7 @@ fn is_id(text: &str) -> bool {
 }
 
 fn base(text: &str, api: Api) -> Result<Url, ConfigError> {
-    let refused = |reason| Err(ConfigError::Url { url: clean_to(text, 128), reason });
+    let refused = |reason| Err(ConfigError::Url(reason));
     let Ok(mut url) = Url::parse(text) else { return refused("it is no URL") };
     match (url.scheme(), url.host_str()) {
         (_, None) => return refused("it has no host"),
@@ -410,7 +410,7 @@ mod tests {
             "https://api.kapso.ai/?key=k3y",
             "data:text/plain,x",
         ] {
-            assert!(matches!(client(url), Err(ConfigError::Url { .. })), "{url}");
+            assert!(matches!(client(url), Err(ConfigError::Url(_))), "{url}");
         }
     }
 

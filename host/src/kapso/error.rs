@@ -10,13 +10,11 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum ConfigError {
     /// The base URL is none that the key may be sent to.
-    #[error("the API's URL {url:?} cannot be used: {reason}")]
-    Url {
-        /// The URL.
-        url: String,
-        /// Why.
-        reason: &'static str,
-    },
+    #[error("the API's URL cannot be used: {0}")]
+    Url(
+        /// Why. The URL is left out: there may be a password in it.
+        &'static str,
+    ),
     /// The API key is empty, or holds what cannot stand in a header.
     #[error(
         "the API key is empty or holds characters that no key has: copy it from the project's settings in Kapso's dashboard"

@@ -11,18 +11,10 @@ const WAITS: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(1)
 /// Who asks for more is not waited for.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// Whether a call changes something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Effect {
-    /// It only looks.
-    None,
-    /// It changes something, so that it is tried again only if it surely was not carried out.
-    Some,
-}
-
-/// Calls until it succeeds, fails for good, or has been tried four times. `waiting` is told before each wait.
+/// Calls until it succeeds, fails for good, or has been tried four times. What is not `safe` (RFC 9110, section 9.2.1) is tried
+/// again only if it surely was not carried out. `waiting` is told before each wait.
 pub(super) async fn retried<T, F: Future<Output = Result<T, Error>>>(
-    effect: Effect,
+    safe: bool,
     waiting: fn(&Error, Duration),
     mut attempt: impl FnMut() -> F,
 ) -> Result<T, Error> {
@@ -32,7 +24,7 @@ pub(super) async fn retried<T, F: Future<Output = Result<T, Error>>>(
             Ok(value) => return Ok(value),
             Err(error) => error,
         };
-        let Some(wait) = waits.next().filter(|_| may_be_repeated(effect, &error)) else { return Err(error) };
+        let Some(wait) = waits.next().filter(|_| may_be_repeated(safe, &error)) else { return Err(error) };
         let wait = error.reason.wait().unwrap_or(wait);
         if wait > LONGEST {
             return Err(error);
@@ -42,9 +34,9 @@ pub(super) async fn retried<T, F: Future<Output = Result<T, Error>>>(
     }
 }
 
-fn may_be_repeated(effect: Effect, error: &Error) -> bool {
+fn may_be_repeated(safe: bool, error: &Error) -> bool {
     let not_carried_out = matches!(error.reason, Reason::Unreachable(_) | Reason::TooMany { .. });
-    error.may_pass() && (effect == Effect::None || not_carried_out)
+    error.may_pass() && (safe || not_carried_out)
 }
 
 #[cfg(test)]
@@ -64,11 +56,11 @@ mod tests {
     }
 
     /// When the tries were made, in milliseconds, and how it ended.
-    async fn tries(effect: Effect, outcomes: &[Option<Reason>]) -> (Vec<u128>, Result<(), Reason>) {
+    async fn tries(safe: bool, outcomes: &[Option<Reason>]) -> (Vec<u128>, Result<(), Reason>) {
         let begin = Instant::now();
         let at = RefCell::new(Vec::new());
         let result = retried(
-            effect,
+            safe,
             |_, _| (),
             || {
                 let outcome = outcomes[at.borrow().len().min(outcomes.len() - 1)].clone();
@@ -89,24 +81,24 @@ mod tests {
             Reason::TimedOut(Duration::from_secs(1)),
             Reason::TooMany { wait: None },
         ] {
-            let (at, result) = tries(Effect::None, &[Some(reason.clone())]).await;
+            let (at, result) = tries(true, &[Some(reason.clone())]).await;
             assert_eq!((at, result), (vec![0, 500, 1500, 3500], Err(reason)));
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn success_ends_it() {
-        let (at, result) = tries(Effect::None, &[Some(failed(None)), None]).await;
+        let (at, result) = tries(true, &[Some(failed(None)), None]).await;
         assert_eq!((at, result), (vec![0, 500], Ok(())));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_change_is_repeated_only_if_it_surely_was_not_carried_out() {
         for reason in [failed(None), Reason::TimedOut(Duration::ZERO), Reason::BrokenOff(String::new())] {
-            assert_eq!(tries(Effect::Some, &[Some(reason.clone())]).await, (vec![0], Err(reason)));
+            assert_eq!(tries(false, &[Some(reason.clone())]).await, (vec![0], Err(reason)));
         }
         for reason in [Reason::Unreachable(String::new()), Reason::TooMany { wait: None }] {
-            assert_eq!(tries(Effect::Some, &[Some(reason), None]).await, (vec![0, 500], Ok(())));
+            assert_eq!(tries(false, &[Some(reason), None]).await, (vec![0, 500], Ok(())));
         }
     }
 
@@ -119,16 +111,16 @@ mod tests {
             Reason::NotJson(String::new()),
             Reason::Redirected(302),
         ] {
-            assert_eq!(tries(Effect::None, &[Some(reason.clone())]).await, (vec![0], Err(reason)));
+            assert_eq!(tries(true, &[Some(reason.clone())]).await, (vec![0], Err(reason)));
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn retry_after_is_kept_to_and_too_long_a_wait_is_left_to_the_caller() {
         let patience = |seconds| Reason::TooMany { wait: Some(Duration::from_secs(seconds)) };
-        assert_eq!(tries(Effect::Some, &[Some(patience(7)), None]).await, (vec![0, 7000], Ok(())));
-        assert_eq!(tries(Effect::None, &[Some(patience(31))]).await, (vec![0], Err(patience(31))));
+        assert_eq!(tries(false, &[Some(patience(7)), None]).await, (vec![0, 7000], Ok(())));
+        assert_eq!(tries(true, &[Some(patience(31))]).await, (vec![0], Err(patience(31))));
         let busy = failed(Some(Duration::from_secs(3)));
-        assert_eq!(tries(Effect::None, &[Some(busy), None]).await, (vec![0, 3000], Ok(())));
+        assert_eq!(tries(true, &[Some(busy), None]).await, (vec![0, 3000], Ok(())));
     }
 }

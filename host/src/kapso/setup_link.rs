@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use http::Method;
 use reqwest::Url;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::client::{Call, Client};
-use super::error::{Error, Reason};
+use super::error::Error;
 
 /// How a number can be connected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ConnectionType {
     /// It goes on being used in the WhatsApp Business app as well; 5 messages a second.
     Coexistence,
@@ -19,7 +21,8 @@ pub enum ConnectionType {
 }
 
 /// The page's language.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Language {
     /// English.
     En,
@@ -36,7 +39,8 @@ pub enum Language {
 }
 
 /// Who pays Meta's fees for messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
 pub enum BillingMode {
     /// The customer, by the payment method of its WhatsApp business account.
@@ -89,29 +93,40 @@ pub const COLORS: [&str; 12] = [
 /// What a new link is to be; what is none is as Kapso has it by default.
 ///
 /// "Create setup link" in the reference of Kapso's Platform API.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct NewSetupLink {
     /// Where the browser goes after success.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub success_redirect_url: Option<String>,
     /// Where it goes after a failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub failure_redirect_url: Option<String>,
     /// The ways to connect that are offered; one alone is chosen without asking. By default both.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub allowed_connection_types: Option<Vec<ConnectionType>>,
     /// HTTPS origins of pages that may use the link with `@kapso/sdk`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub allowed_origins: Option<Vec<String>>,
     /// The page's language; by default the browser's.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub language: Option<Language>,
     /// Colours as `#rrggbb`, by the names of [`COLORS`].
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub theme_config: BTreeMap<String, String>,
     /// Whether a number is provided.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub provision_phone_number: Option<bool>,
     /// The provided number's area code, in the United States.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub phone_number_area_code: Option<String>,
     /// The provided number's countries, in two capital letters each; by default the United States.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub phone_number_country_isos: Option<Vec<String>>,
     /// The customer's number to connect again.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reconnect_phone_number: Option<String>,
     /// Who pays Meta; cannot be changed later.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub meta_billing_mode: Option<BillingMode>,
 }
 
@@ -155,44 +170,6 @@ impl NewSetupLink {
         }
         problems
     }
-
-    fn fields(&self) -> Map<String, Value> {
-        let types = self.allowed_connection_types.as_ref().map(|types| {
-            let name = |kind: &ConnectionType| match kind {
-                ConnectionType::Coexistence => "coexistence",
-                ConnectionType::Dedicated => "dedicated",
-            };
-            json!(types.iter().map(name).collect::<Vec<_>>())
-        });
-        let language = self.language.map(|language| match language {
-            Language::En => json!("en"),
-            Language::Es => json!("es"),
-            Language::Pt => json!("pt"),
-            Language::Hi => json!("hi"),
-            Language::Id => json!("id"),
-            Language::Ar => json!("ar"),
-        });
-        let billing = self.meta_billing_mode.map(|mode| match mode {
-            BillingMode::CustomerManaged => json!("customer_managed"),
-            BillingMode::PartnerManaged => json!("partner_managed"),
-        });
-        let text = |text: &Option<String>| text.as_ref().map(|text| json!(text));
-        let list = |list: &Option<Vec<String>>| list.as_ref().map(|list| json!(list));
-        let fields = [
-            ("success_redirect_url", text(&self.success_redirect_url)),
-            ("failure_redirect_url", text(&self.failure_redirect_url)),
-            ("allowed_connection_types", types),
-            ("allowed_origins", list(&self.allowed_origins)),
-            ("language", language),
-            ("theme_config", (!self.theme_config.is_empty()).then(|| json!(self.theme_config))),
-            ("provision_phone_number", self.provision_phone_number.map(Value::from)),
-            ("phone_number_area_code", text(&self.phone_number_area_code)),
-            ("phone_number_country_isos", list(&self.phone_number_country_isos)),
-            ("reconnect_phone_number", text(&self.reconnect_phone_number)),
-            ("meta_billing_mode", billing),
-        ];
-        fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
-    }
 }
 
 /// The calls. "Setup links" in the reference of Kapso's Platform API.
@@ -215,10 +192,10 @@ impl Client {
     /// # Errors
     /// The call failed.
     pub async fn create_setup_link(&self, customer_id: &str, link: &NewSetupLink) -> Result<Map<String, Value>, Error> {
-        let body = json!({"setup_link": link.fields()});
+        let body = json!({"setup_link": link});
         let path = ["customers", customer_id, "setup_links"];
         let call = Call::with_body(Method::POST, &path, &body);
-        self.data(&call).await?.ok_or_else(|| call.failed(Reason::Shape(r#"{"data": {…}}"#)))
+        self.data(&call).await
     }
 
     /// Revokes a link. None where Kapso answers without saying what became of it, which is a success too.
@@ -228,7 +205,7 @@ impl Client {
     pub async fn revoke_setup_link(&self, customer_id: &str, id: &str) -> Result<Option<Map<String, Value>>, Error> {
         let body = json!({"setup_link": {"status": LinkStatus::Revoked.name()}});
         let path = ["customers", customer_id, "setup_links", id];
-        self.data(&Call::with_body(Method::PATCH, &path, &body)).await
+        self.data_if_any(&Call::with_body(Method::PATCH, &path, &body)).await
     }
 }
 

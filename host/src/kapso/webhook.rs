@@ -101,11 +101,6 @@ impl Webhook {
         self.fields.get(field).and_then(Value::as_str).filter(|text| !text.is_empty())
     }
 
-    /// A field's value, whatever it is.
-    pub fn field(&self, field: &str) -> Option<&Value> {
-        self.fields.get(field)
-    }
-
     /// All fields, secret and all.
     pub fn fields(&self) -> &Map<String, Value> {
         &self.fields
@@ -300,13 +295,14 @@ fn event_problem(name: &str, scope: &Scope, names: Names) -> Option<String> {
 }
 
 fn url_problem(text: &str) -> Option<String> {
-    let problem = match Url::parse(text) {
+    let url = Url::parse(text);
+    if url.as_ref().is_ok_and(|url| !url.username().is_empty() || url.password().is_some()) {
+        return Some("the URL holds user information: use a custom header".into());
+    }
+    let problem = match url {
         Err(error) => format!("is no URL: {error}"),
         Ok(url) if url.scheme() != "https" => "is not HTTPS, and Kapso sends nowhere else".into(),
         Ok(url) if url.host_str().is_none_or(is_here) => "is this machine, which Kapso cannot reach".into(),
-        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-            "holds user information: use a custom header".into()
-        }
         Ok(url) if url.fragment().is_some() => "has a fragment, which is never sent".into(),
         Ok(_) => return None,
     };
@@ -331,8 +327,7 @@ impl Client {
     pub async fn webhook(&self, scope: &Scope, id: &str) -> Result<Webhook, Error> {
         let path = self.item(scope, id);
         let call = Call::get(&path, &[]);
-        let found = self.data(&call).await?;
-        found.map(Webhook::new).ok_or_else(|| call.failed(super::Reason::Shape(r#"{"data": {…}}"#)))
+        self.data(&call).await.map(Webhook::new)
     }
 
     /// Registers a webhook. [`Settings::problems`] says beforehand what Kapso would refuse.
@@ -348,8 +343,7 @@ impl Client {
         }
         let body = json!({"whatsapp_webhook": fields});
         let call = Call::with_body(Method::POST, &path, &body);
-        let made = self.data(&call).await?;
-        made.map(Webhook::new).ok_or_else(|| call.failed(super::Reason::Shape(r#"{"data": {…}}"#)))
+        self.data(&call).await.map(Webhook::new)
     }
 
     /// Changes a webhook. None where Kapso answers without saying what became of it, which is a success too.
@@ -358,7 +352,7 @@ impl Client {
     /// The call failed.
     pub async fn update_webhook(&self, scope: &Scope, id: &str, settings: &Settings) -> Result<Option<Webhook>, Error> {
         let body = json!({"whatsapp_webhook": settings.fields()});
-        let changed = self.data(&Call::with_body(Method::PATCH, &self.item(scope, id), &body)).await?;
+        let changed = self.data_if_any(&Call::with_body(Method::PATCH, &self.item(scope, id), &body)).await?;
         Ok(changed.map(Webhook::new))
     }
 

@@ -45,8 +45,8 @@ impl Policy {
         self
     }
 
-    /// Reads the policy and compiles it. `files` gets those that it is made of, as they were before they were read, also if it is
-    /// refused.
+    /// Reads the policy and compiles it, once for each call that may run at a time, so that no delivery waits for that. `files` gets
+    /// those that it is made of, as they were before they were read, also if it is refused.
     pub(crate) fn load(&self, plugin: &Plugin, files: &mut Stamped) -> Result<Active, Error> {
         files.extend(self.file_path().cloned());
         let document = self.document()?;
@@ -55,7 +55,9 @@ impl Policy {
         let mut secrets = self.secrets.clone();
         secrets.add_from_env(&names)?;
         let gate = plugin.compile(document.json(), &secrets).map_err(|error| Self::refused(&document, error))?;
-        Active::new(gate)
+        let active = Active::new(gate)?;
+        while active.gate.warm()? {}
+        Ok(active)
     }
 
     fn document(&self) -> Result<Document, ReadError> {

@@ -1,19 +1,15 @@
 //! The arguments of `hookgate serve`.
 
-use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::builder::TypedValueParser;
-use clap::error::ErrorKind;
-use clap::{Arg, Command};
-
 use super::log::Format;
 use super::store::Choice;
 use super::{Config, Error, Limits, Policy, Recording, Tls};
+use crate::unrepeated::Unrepeated;
 use crate::{Instances, LoadError, Options, Plugin, Sha256};
 
 /// Takes deliveries over HTTP, verifies and routes them, and sends them on.
@@ -60,7 +56,7 @@ pub struct Args {
     /// Where delivered events are remembered: "memory"; "file:PATH", which outlives a restart; or "redis://HOST", which several
     /// servers share.
     #[arg(long, value_name = "STORE", env = "HOOKGATE_STORE", default_value = "memory", hide_env_values = true,
-        value_parser = StoreParser)]
+        value_parser = Unrepeated::<Choice>::new())]
     pub store: Choice,
 
     /// Keeps genuine deliveries in this folder, one JSON object a line, to be read by `hookgate verify` and its like and sent
@@ -234,20 +230,5 @@ impl Args {
             ..Recording::new(folder)
         });
         Ok(config)
-    }
-}
-
-/// Does not repeat what it refuses, as clap would: there may be a password in it.
-#[derive(Clone)]
-struct StoreParser;
-
-impl TypedValueParser for StoreParser {
-    type Value = Choice;
-
-    fn parse_ref(&self, command: &Command, _: Option<&Arg>, value: &OsStr) -> Result<Choice, clap::Error> {
-        value.to_str().unwrap_or_default().parse().map_err(|expected| {
-            let message = format!("--store, or HOOKGATE_STORE: {expected}\n");
-            clap::Error::raw(ErrorKind::ValueValidation, message).with_cmd(command)
-        })
     }
 }

@@ -32,11 +32,12 @@ const ANSWER_BYTES: usize = 64 * 1024;
 const ANSWER_TIME: Duration = Duration::from_secs(1);
 
 /// RFC 9110, section 7.6.1; `host` and `content-length` are the client's.
-static ONE_HOP: [HeaderName; 12] = [
+static ONE_HOP: [HeaderName; 13] = [
     CONNECTION,
     CONTENT_LENGTH,
     EXPECT,
     HOST,
+    HeaderName::from_static("http2-settings"),
     HeaderName::from_static("keep-alive"),
     PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION,
@@ -112,7 +113,8 @@ impl Forwarder {
         }
         let answer = timeout_at(deadline, self.client.request(request)).await.map_err(|_| Outcome::TimedOut)?;
         answer.map_err(|error| {
-            tracing::debug!(error = %causes(&error), "a target could not be reached");
+            // With what lies below it: the error itself only says that a connection failed.
+            tracing::debug!(error = format!("{:#}", anyhow::Error::from(error)), "a target could not be reached");
             Outcome::Unreachable
         })
     }
@@ -121,17 +123,6 @@ impl Forwarder {
 async fn drain(body: Incoming) {
     let mut body = Limited::new(body, ANSWER_BYTES);
     while let Some(Ok(_)) = body.frame().await {}
-}
-
-/// An error with what lies below it: the outer one only says that a connection failed.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut below = error.source();
-    while let Some(cause) = below {
-        text = format!("{text}: {cause}");
-        below = cause.source();
-    }
-    text
 }
 
 /// The headers of a message: as received, without those for one hop and those to drop, with those to set.

@@ -197,15 +197,17 @@ impl Requests {
 
     /// Since when there is none; now, if there is one. None before the first.
     fn rest_since(&self) -> Option<Instant> {
+        // In the order that no end can come between: with none open, the last one's end has been written.
+        let is_open = self.open.load(Ordering::Acquire) > 0;
         let rest = *self.rest.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.open.load(Ordering::Relaxed) > 0 { Some(Instant::now()) } else { rest }
+        if is_open { Some(Instant::now()) } else { rest }
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
         *self.0.rest.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.open.fetch_sub(1, Ordering::Release);
     }
 }
 

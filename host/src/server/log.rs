@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::deliver::Try;
 use super::redirect::Relayed;
-use super::report::{Place, Report, Story, outcome_class, redirect_result, rejection_name, result};
+use super::report::{Place, Report, Story, outcome_class, redirect_result, result};
 use crate::types::{Deliver, Outcome, ParseError, Redirect, RedirectOutcome};
 
 /// How log lines look.
@@ -45,7 +45,7 @@ pub(crate) fn line(report: &Report<'_>) {
         Story::NotOurs => tracing::debug!(status, took_ms, "the path is no source"),
         Story::Refused(None) => tracing::info!(source, status, took_ms, "handshake"),
         Story::Refused(Some(rejection)) => {
-            tracing::warn!(source, rejection = rejection_name(*rejection), status, took_ms, "rejected");
+            tracing::warn!(source, rejection = rejection.name(), status, took_ms, "rejected");
         }
         Story::Trouble(trouble) => {
             let error = format!("{trouble:?}");

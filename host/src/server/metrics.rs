@@ -17,7 +17,7 @@ use prometheus_client::registry::Registry;
 use super::deliver::Try;
 use super::pause::Window;
 use super::redirect::Relayed;
-use super::report::{Place, Report, Story, outcome_class, redirect_result, rejection_name, result, setup_class};
+use super::report::{Place, Report, Story, Trouble, outcome_class, redirect_result, result, setup_class};
 use super::store::Held;
 use crate::kapso::catalogue;
 use crate::types::{Deliver, NameOrigin, Outcome, Redirect, Rejection};
@@ -233,7 +233,11 @@ impl Metrics {
 
     pub(crate) fn record(&self, report: &Report<'_>) {
         let Some(place) = report.place else {
-            self.not_ours.inc();
+            match &report.story {
+                // Before anybody was asked whose path it is.
+                Story::Trouble(trouble) => self.undecided(String::new(), trouble),
+                _ => drop(self.not_ours.inc()),
+            }
             return;
         };
         let source = place.name();
@@ -242,16 +246,13 @@ impl Metrics {
         match &report.story {
             Story::NotOurs | Story::Refused(None) => return,
             Story::Refused(Some(reason)) => {
-                let labels = RejectionLabels { source: source.to_owned(), reason: rejection_name(*reason) };
+                let labels = RejectionLabels { source: source.to_owned(), reason: reason.name() };
                 self.rejections.get_or_create(&labels).inc();
                 if matches!(reason, Rejection::WrongMethod | Rejection::WrongVerifyToken) {
                     return; // Kapso sends only POST: this was somebody else.
                 }
             }
-            Story::Trouble(trouble) => {
-                let labels = RejectionLabels { source: source.to_owned(), reason: trouble.name() };
-                self.undecided.get_or_create(&labels).inc();
-            }
+            Story::Trouble(trouble) => self.undecided(source.to_owned(), trouble),
             Story::Genuine { delivery, tries } => self.genuine(labels, report, delivery, tries),
             Story::Redirect { redirect, relayed } => self.redirect(redirect, *relayed),
         }
@@ -261,6 +262,10 @@ impl Metrics {
         let failed = report.status != http::StatusCode::OK;
         let now = self.since.elapsed();
         self.windows().entry(source.to_owned()).or_default().record(now, failed);
+    }
+
+    fn undecided(&self, source: String, trouble: &Trouble) {
+        self.undecided.get_or_create(&RejectionLabels { source, reason: trouble.name() }).inc();
     }
 
     fn genuine(&self, labels: SourceLabels, report: &Report<'_>, genuine: &Deliver, tries: &[Try]) {

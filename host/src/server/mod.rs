@@ -210,10 +210,13 @@ pub enum Error {
         /// Why.
         message: String,
     },
-    /// Reading the policy again broke off.
+    /// Reading the policy broke off.
     #[error("reading the policy broke off: {0}")]
-    Reload(String),
+    Load(String),
 }
+
+/// How long a stop waits for what is still to be recorded.
+const RECORD_TIME: Duration = Duration::from_secs(2);
 
 /// A server that runs. Dropping it closes its connections at once, while messages under way to targets still end in their
 /// own time; [`Server::stop`] lets everything finish.
@@ -262,7 +265,6 @@ impl Server {
         let reloader = Arc::new(Reloader::new(state.clone(), plugin, policy, certificate, files));
         others.push(tokio::spawn(reloader.clone().watch()));
         announce(&state.active.load(), "the policy is in force");
-        warm(state.active.load_full());
         Ok(Server { address, admin_address, state, reloader, deliveries, others })
     }
 
@@ -294,7 +296,8 @@ impl Server {
         self.reloader.reload().await
     }
 
-    /// Takes no more connections, finishes what is under way, for [`Limits::stop_time`] at the most, and ends.
+    /// Takes no more connections, finishes what is under way, for [`Limits::stop_time`] at the most, writes what is to be recorded,
+    /// for two seconds at the most, and ends.
     pub async fn stop(mut self) {
         let state = self.state.clone();
         state.stopping.cancel();
@@ -302,12 +305,14 @@ impl Server {
             let _ = (&mut self.deliveries).await;
             state.tasks.close();
             state.tasks.wait().await;
-            if let Some(recorder) = &state.recorder {
-                recorder.finish().await;
-            }
         };
         if timeout(state.limits.stop_time, finish).await.is_err() {
             tracing::warn!("deliveries were still under way at the end of the time for stopping");
+        }
+        if let Some(recorder) = &state.recorder
+            && timeout(RECORD_TIME, recorder.finish()).await.is_err()
+        {
+            tracing::warn!("deliveries were still to be recorded at the end of the time for that");
         }
     }
 }
@@ -325,7 +330,7 @@ async fn load(plugin: Plugin, policy: Policy) -> Result<(Active, Stamped, Plugin
         let mut files = Stamped::default();
         policy.load(&plugin, &mut files).map(|active| (active, files, plugin, policy))
     });
-    work.await.unwrap_or_else(|panic| Err(Error::Reload(panic.to_string())))
+    work.await.unwrap_or_else(|panic| Err(Error::Load(panic.to_string())))
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
@@ -339,20 +344,6 @@ fn local(socket: &TcpListener, address: SocketAddr) -> Result<SocketAddr, Error>
 fn announce(active: &Active, message: &str) {
     let settings = active.gate.settings();
     tracing::info!(sources = settings.sources.len(), targets = settings.targets.len(), "{message}");
-}
-
-/// Has the instances for concurrent calls made in the background, so that no delivery waits for one. Ends early when the policy is
-/// replaced.
-fn warm(active: Arc<Active>) {
-    tokio::task::spawn_blocking(move || {
-        while Arc::strong_count(&active) > 1 {
-            match active.gate.warm() {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) => return tracing::error!(%error, "no further instance of the plugin could be made"),
-            }
-        }
-    });
 }
 
 pub(crate) fn unix_time() -> u64 {

@@ -47,8 +47,7 @@ impl Received {
 
     /// Lends the request to `call`.
     pub(crate) fn lend<R>(&self, call: impl FnOnce(&Request<'_>) -> R) -> R {
-        let headers: Vec<Header<'_>> =
-            self.headers.iter().map(|(name, value)| Header { name: name.as_str(), value: value.as_bytes() }).collect();
+        let headers = Header::of(&self.headers);
         let head = Head { method: self.method.as_str(), path: &self.target, headers: &headers };
         call(&Request { head, body: &self.body })
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
+use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Error;
@@ -41,20 +42,19 @@ impl Reloader {
     /// Replaces the policy and the certificate, or leaves both as they are.
     pub(crate) async fn reload(self: &Arc<Self>) -> Result<(), Error> {
         let mut known = self.known.lock().await;
-        let before = known.now();
+        let before = now(&known).await;
         let this = self.clone();
-        let work = tokio::task::spawn_blocking(move || {
+        let work = spawn_blocking(move || {
             let mut files = Stamped::default();
             let done = this.read_again(&mut files);
             (files, done)
         });
-        let (files, done) = work.await.unwrap_or_else(|panic| (before, Err(Error::Reload(panic.to_string()))));
+        let (files, done) = work.await.unwrap_or_else(|panic| (before, Err(Error::Load(panic.to_string()))));
         *known = files;
         match &done {
             Ok(()) => {
                 self.state.metrics.reloaded("ok");
                 super::announce(&self.state.active.load(), "the policy was read again");
-                super::warm(self.state.active.load_full());
             }
             Err(error) => {
                 self.state.metrics.reloaded("refused");
@@ -84,7 +84,7 @@ impl Reloader {
         loop {
             looks.tick().await;
             let known = self.known.lock().await.clone();
-            let now = known.now();
+            let now = now(&known).await;
             if now != known && now == before {
                 // Refused or not, this version has been read; what was wrong with it is in the log.
                 let _ = self.reload().await;
@@ -92,4 +92,10 @@ impl Reloader {
             before = now;
         }
     }
+}
+
+/// The files as they are now. A mount that hangs keeps no worker.
+async fn now(files: &Stamped) -> Stamped {
+    let known = files.clone();
+    spawn_blocking(move || known.now()).await.unwrap_or_else(|_| files.clone())
 }

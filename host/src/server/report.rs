@@ -139,19 +139,3 @@ pub(crate) fn outcome_class(outcome: &Outcome) -> &'static str {
         Outcome::Duplicate => "duplicate",
     }
 }
-
-pub(crate) fn rejection_name(rejection: Rejection) -> &'static str {
-    match rejection {
-        Rejection::UnknownSource => "unknown-source",
-        Rejection::WrongMethod => "wrong-method",
-        Rejection::TooLarge => "too-large",
-        Rejection::MissingSignature => "missing-signature",
-        Rejection::RepeatedSignature => "repeated-signature",
-        Rejection::MalformedSignature => "malformed-signature",
-        Rejection::WrongSignature => "wrong-signature",
-        Rejection::UnknownTenant => "unknown-tenant",
-        Rejection::TooOld => "too-old",
-        Rejection::WrongVerifyToken => "wrong-verify-token",
-        Rejection::BadRedirect => "bad-redirect",
-    }
-}

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 
 use super::log::{clean, tail, unreadable};
-use super::report::{Report, Story, rejection_name};
+use super::report::{Report, Story};
 use super::{Policy, unix_time};
 use crate::Secrets;
 use crate::kapso::SecretKey;
@@ -25,7 +25,7 @@ impl Trial {
     /// With the secret that is given, else that of the environment, else a new one.
     pub(crate) fn new(mut secrets: Secrets) -> Result<Self, SecretError> {
         secrets.add_from_env([SECRET])?;
-        let given = secrets.iter().find(|(_, value)| !value.is_empty()).map(|(_, value)| value.to_owned());
+        let given = secrets.get(SECRET).filter(|value| !value.is_empty()).map(str::to_owned);
         let generated = given.is_none();
         Ok(Trial { secret: given.unwrap_or_else(generate), generated })
     }
@@ -87,7 +87,7 @@ pub(crate) fn show(report: &Report<'_>) {
         Story::NotOurs => print(&format!("- not a webhook here: the path is not {PATH}")),
         Story::Refused(None) => print("- a handshake"),
         Story::Refused(Some(rejection)) => {
-            print(&format!("x rejected: {}{}", rejection_name(*rejection), hint(*rejection)));
+            print(&format!("x rejected: {}{}", rejection.name(), hint(*rejection)));
         }
         Story::Trouble(trouble) => print(&format!("! not decided: {}", trouble.name())),
         Story::Genuine { delivery, .. } => genuine(delivery),

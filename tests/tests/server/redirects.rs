@@ -49,6 +49,17 @@ async fn a_page_gets_what_kapso_said_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn what_is_too_much_on_a_setup_links_path_is_not_somebody_elses() {
+    let upstream = Upstream::answering(Reply::Status(200)).await;
+    let mut config = config(&policy(("to", "backoffice"), &upstream));
+    config.limits.requests = 0;
+    let hooked = Hooked::start(config).await;
+    assert_eq!(get(&hooked, &completed()).await.status, 503);
+    assert_eq!(hooked.metric(r#"hookgate_undecided_total{source="",reason="overloaded"}"#).await, 1.0);
+    assert_eq!(hooked.metric("hookgate_not_ours_total").await, 0.0);
+}
+
+#[tokio::test]
 async fn a_target_gets_the_request_and_the_browser_its_answer() {
     let page = Reply::Page(
         201,

@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tokio::time::sleep;
 
-use super::{ApiArgs, KEY_HELP, block_on, cell, note, print_json, print_table};
+use super::super::block_on;
+use super::{ApiArgs, KEY_HELP, cell, note, print_json, print_table};
 use crate::kapso::{Api, Client, Cursor, Error, Filter, Period, Status};
 use crate::server::log::clean_to;
 

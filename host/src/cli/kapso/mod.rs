@@ -34,7 +34,7 @@ not confirmed, 2 wrong usage.";
 #[command(next_help_heading = "Kapso's API")]
 pub(super) struct ApiArgs {
     /// Where the API is; with a host alone, its path is added. Left out: where Kapso has it.
-    #[arg(long, value_name = "URL", env = "KAPSO_API_URL")]
+    #[arg(long, value_name = "URL", env = "KAPSO_API_URL", hide_env_values = true)]
     api_url: Option<String>,
 
     /// A PEM file of authorities that the API's certificate is checked against besides the system's.
@@ -125,11 +125,6 @@ impl YesArgs {
         }
         Ok(confirmed)
     }
-}
-
-/// Runs one command's calls.
-pub(super) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
 }
 
 /// Something to know, beside the output. It may repeat what the other side says.

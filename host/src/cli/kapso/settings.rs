@@ -1,18 +1,18 @@
 //! What a webhook is to be, as arguments.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::fs::{self, File};
 use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use anyhow::{Context, bail};
 
+use super::super::pair::Pair;
 use super::note;
 use crate::kapso::catalogue::{EVENTS, PayloadVersion};
 use crate::kapso::{Buffer, Error, Names, SecretKey, Settings};
 use crate::secrets::from_env;
+use crate::unrepeated::Unrepeated;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct SettingsArgs {
@@ -42,11 +42,11 @@ pub(super) struct SettingsArgs {
 
     /// A header that each delivery has besides Kapso's own; not signed. May be repeated. On change they take the place of all
     /// that there are.
-    #[arg(long, value_name = "NAME=VALUE")]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = Unrepeated::<Pair>::new())]
     header: Vec<Pair>,
 
     /// The same with a value that nobody sees: the variable, or VARIABLE_FILE, that holds it.
-    #[arg(long, value_name = "NAME=VARIABLE")]
+    #[arg(long, value_name = "NAME=VARIABLE", value_parser = Unrepeated::<Pair>::new())]
     header_from: Vec<Pair>,
 
     /// Whether received messages are collected into batches, by conversation.
@@ -81,8 +81,8 @@ impl SettingsArgs {
 
     pub(super) fn settings(&self) -> anyhow::Result<Settings> {
         let mut headers: BTreeMap<_, _> =
-            self.header.iter().map(|Pair(name, value)| (name.clone(), value.clone())).collect();
-        for Pair(name, variable) in &self.header_from {
+            self.header.iter().map(|Pair { name, value }| (name.clone(), value.to_string())).collect();
+        for Pair { name, value: variable } in &self.header_from {
             headers.insert(name.clone(), value_of(variable)?.expose().to_owned());
         }
         let some = |list: &Vec<String>| (!list.is_empty()).then(|| list.clone());
@@ -174,27 +174,5 @@ fn value_of(name: &str) -> anyhow::Result<SecretKey> {
     match from_env(name)?.filter(|value| !value.is_empty()) {
         Some(value) => Ok(value.as_str().into()),
         None => bail!("no value for {name}: set the variable, or {name}_FILE to a file that holds it"),
-    }
-}
-
-/// `NAME=VALUE`.
-#[derive(Clone)]
-struct Pair(String, String);
-
-impl FromStr for Pair {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.split_once('=') {
-            Some((name, value)) if !name.is_empty() && !value.is_empty() => Ok(Self(name.into(), value.into())),
-            _ => Err("expected NAME=VALUE, both not empty"),
-        }
-    }
-}
-
-/// The value is left out: it may be a token.
-impl fmt::Debug for Pair {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Pair").field(&self.0).finish_non_exhaustive()
     }
 }

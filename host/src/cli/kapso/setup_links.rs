@@ -7,7 +7,8 @@ use std::str::FromStr;
 
 use clap::Subcommand;
 
-use super::{ApiArgs, KEY_HELP, YesArgs, block_on, cell, note, print_json, print_table, refuse};
+use super::super::block_on;
+use super::{ApiArgs, KEY_HELP, YesArgs, cell, note, print_json, print_table, refuse};
 use crate::kapso::{Api, BillingMode, COLORS, ConnectionType, Language, LinkStatus, NewSetupLink};
 use crate::server::log::clean_to;
 

@@ -10,17 +10,15 @@ use anyhow::bail;
 use reqwest::Url;
 use serde_json::{Map, Value, json};
 
+use super::super::block_on;
 use super::super::gate::GateArgs;
-use super::{ApiArgs, YesArgs, block_on, note, print_json, refuse};
+use super::super::text::{BAD, DIM, GOOD, NAME};
+use super::{ApiArgs, YesArgs, note, print_json, refuse};
 use crate::kapso::sync::{Action, Change, Choices, Expected, Plan, Wanted};
 use crate::kapso::{Api, Names, Scope, Settings, Webhook};
 use crate::server::log::clean_to;
 
-const GOOD: Style = AnsiColor::Green.on_default().bold();
 const CHANGED: Style = AnsiColor::Yellow.on_default().bold();
-const BAD: Style = AnsiColor::Red.on_default().bold();
-const NAME: Style = Style::new().bold();
-const DIM: Style = Style::new().dimmed();
 
 /// Registers with Kapso what a policy needs: compares, shows the difference, and mends it after a yes.
 ///

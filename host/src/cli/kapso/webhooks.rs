@@ -8,8 +8,9 @@ use anyhow::bail;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
+use super::super::block_on;
 use super::settings::{SecretFile, SettingsArgs, keep};
-use super::{ApiArgs, KEY_HELP, ScopeArgs, YesArgs, block_on, note, print_json, print_table, refuse};
+use super::{ApiArgs, KEY_HELP, ScopeArgs, YesArgs, note, print_json, print_table, refuse};
 use crate::kapso::catalogue::{self, EVENTS};
 use crate::kapso::{Api, Client, Error, Kind, Scope, SecretKey, Settings, Webhook};
 

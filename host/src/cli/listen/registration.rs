@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use super::state::{Entry, Noted, left};
 use crate::Secrets;
+use crate::cli::gate;
 use crate::cli::kapso::{note, refuse};
 use crate::kapso::{Client, Error, Names, Reason, Scope, SecretKey, Settings};
-use crate::policy::{Document, Format, TRY_IT};
 
 /// What is to be registered, checked before anything is started.
 pub(super) struct Plan {
@@ -38,10 +38,7 @@ impl Plan {
         policy: Option<&Path>,
         source: Option<&str>,
     ) -> anyhow::Result<Self> {
-        let document = match policy {
-            Some(file) => Document::read(file)?,
-            None => Document::parse(TRY_IT, Format::Json)?,
-        };
+        let document = gate::document(policy)?;
         let source = Source::of(&serde_json::from_str(document.json())?, source, &scope)?;
         let events = if events.is_empty() { usual(&scope) } else { events };
         let secret = SecretKey::generate().map_err(|error| anyhow!("there is no randomness: {error}"))?;
@@ -122,12 +119,11 @@ impl Source {
                 "the source takes Meta's signatures, and Kapso's webhooks are signed by Kapso: its scheme must be kapso or any"
             );
         }
-        let first = |secrets: Option<&Value>| Some(secrets?.get(0)?.as_str()?.to_owned());
-        let tenant = match scope {
-            Scope::Number(id) => first(source.get("secrets_by_phone_number").and_then(|tenants| tenants.get(id))),
+        let number = match scope {
+            Scope::Number(id) => Some(id.as_str()),
             Scope::Project => None,
         };
-        let secret = tenant.or_else(|| first(source.get("secrets")));
+        let secret = gate::secret_of(source, number).map(str::to_owned);
         let secret = secret.ok_or_else(|| match scope {
             Scope::Number(id) => anyhow!("the source has no secret for the phone number {id}"),
             Scope::Project => anyhow!("the source has no `secrets`, which project webhooks are verified with"),

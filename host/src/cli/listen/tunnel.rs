@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use reqwest::Url;
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
@@ -280,12 +281,11 @@ impl Tunnel {
     /// Ends it: asks, and after a while insists.
     pub(super) async fn end(mut self) {
         // Its group, which it is the first of: it may be a script around the program.
-        if let Some(id) = self.child.id() {
-            let asked =
-                Command::new("kill").args(["-TERM", "--", &format!("-{id}")]).stderr(Stdio::null()).status().await;
-            if asked.is_ok_and(|status| status.success()) && timeout(END, self.child.wait()).await.is_ok() {
-                return;
-            }
+        let group = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        if group.is_some_and(|group| kill_process_group(group, Signal::TERM).is_ok())
+            && timeout(END, self.child.wait()).await.is_ok()
+        {
+            return;
         }
         // It ended by itself, or now it does.
         let _ = self.child.kill().await;

@@ -7,20 +7,16 @@ use serde_json::{Value, json};
 
 use crate::cli::delivery::Delivery;
 use crate::cli::gate;
-use crate::policy::{Document, Format, TRY_IT};
+use crate::policy::{Document, Format};
 use crate::types::PolicyError;
 use crate::{CompileError, Gate};
 
 const TARGET: &str = "replay";
 
 pub(super) struct Filter {
-    conditions: Option<Conditions>,
+    /// A policy with one rule.
+    conditions: Option<Gate>,
     failed: bool,
-}
-
-/// A policy with one rule.
-struct Conditions {
-    gate: Gate,
 }
 
 impl Filter {
@@ -32,7 +28,7 @@ impl Filter {
     ) -> anyhow::Result<Self> {
         let conditions = match (when, unless) {
             (None, None) => None,
-            _ => Some(Conditions::new(policy, when, unless)?),
+            _ => Some(compile(policy, when, unless)?),
         };
         Ok(Self { conditions, failed })
     }
@@ -42,64 +38,57 @@ impl Filter {
             return Ok(false);
         }
         match &self.conditions {
-            Some(conditions) => conditions.are_met(delivery),
+            Some(gate) => is_met(gate, delivery),
             None => Ok(true),
         }
     }
 }
 
-impl Conditions {
-    fn new(policy: Option<&Path>, when: Option<&str>, unless: Option<&str>) -> anyhow::Result<Self> {
-        let policy = match policy {
-            Some(file) => Document::read(file)?,
-            None => Document::parse(TRY_IT, Format::Json)?,
-        };
-        let policy: Value = serde_json::from_str(policy.json())?;
-        let mut rule = json!({"name": TARGET, "to": [TARGET]});
-        for (name, conditions) in [("when", when), ("unless", unless)] {
-            if let Some(conditions) = conditions {
-                // JSON is YAML.
-                let conditions =
-                    Document::parse(conditions, Format::Yaml).map_err(|error| anyhow!("--{name}:{error}"))?;
-                rule[name] = serde_json::from_str(conditions.json()).with_context(|| format!("--{name}"))?;
-            }
+fn compile(policy: Option<&Path>, when: Option<&str>, unless: Option<&str>) -> anyhow::Result<Gate> {
+    let policy: Value = serde_json::from_str(gate::document(policy)?.json())?;
+    let mut rule = json!({"name": TARGET, "to": [TARGET]});
+    for (name, conditions) in [("when", when), ("unless", unless)] {
+        if let Some(conditions) = conditions {
+            // JSON is YAML.
+            let conditions = Document::parse(conditions, Format::Yaml).map_err(|error| anyhow!("--{name}:{error}"))?;
+            rule[name] = serde_json::from_str(conditions.json()).with_context(|| format!("--{name}"))?;
         }
-        let mut document = json!({
-            "sources": policy.get("sources"),
-            "rules": [rule],
-            "otherwise": {"drop": true},
-            "targets": {TARGET: {"url": "http://replay.invalid/"}},
-        });
-        if let Some(limits) = policy.get("limits") {
-            document["limits"] = limits.clone();
-        }
-        let (gate, ..) = gate::compile(&document.to_string(), crate::Secrets::new()).map_err(|error| match error {
-            gate::Error::Refused(CompileError::Policy(errors)) => {
-                anyhow!("{}", errors.iter().map(explain).collect::<Vec<_>>().join("\n"))
-            }
-            error => error.into(),
-        })?;
-        Ok(Self { gate })
     }
+    let mut document = json!({
+        "sources": policy.get("sources"),
+        "rules": [rule],
+        "otherwise": {"drop": true},
+        "targets": {TARGET: {"url": "http://replay.invalid/"}},
+    });
+    if let Some(limits) = policy.get("limits") {
+        document["limits"] = limits.clone();
+    }
+    let (gate, ..) = gate::compile(&document.to_string(), crate::Secrets::new()).map_err(|error| match error {
+        gate::Error::Refused(CompileError::Policy(errors)) => {
+            anyhow!("{}", errors.iter().map(explain).collect::<Vec<_>>().join("\n"))
+        }
+        error => error.into(),
+    })?;
+    Ok(gate)
+}
 
-    /// Whether one event meets them. A body that cannot be read meets none.
-    fn are_met(&self, delivery: &Delivery) -> anyhow::Result<bool> {
-        delivery.lend(|request| {
-            let Ok(parsed) = self.gate.parse(request.head.headers, request.body)? else { return Ok(false) };
-            let sources = &self.gate.settings().sources;
-            let source = sources
-                .iter()
-                .find(|source| delivery.recorded.source.as_ref() == Some(&source.name))
-                .or_else(|| sources.iter().find(|source| delivery.path_alone() == Some(source.path.as_str())));
-            let source = source.map(|source| source.name.as_str());
-            for event in &parsed.delivery.events {
-                if !self.gate.route(event, source)?.targets.is_empty() {
-                    return Ok(true);
-                }
+/// Whether one event meets the conditions. A body that cannot be read meets none.
+fn is_met(gate: &Gate, delivery: &Delivery) -> anyhow::Result<bool> {
+    delivery.lend(|request| {
+        let Ok(parsed) = gate.parse(request.head.headers, request.body)? else { return Ok(false) };
+        let sources = &gate.settings().sources;
+        let source = sources
+            .iter()
+            .find(|source| delivery.recorded.source.as_ref() == Some(&source.name))
+            .or_else(|| sources.iter().find(|source| delivery.path_alone() == Some(source.path.as_str())));
+        let source = source.map(|source| source.name.as_str());
+        for event in &parsed.delivery.events {
+            if !gate.route(event, source)?.targets.is_empty() {
+                return Ok(true);
             }
-            Ok(false)
-        })
-    }
+        }
+        Ok(false)
+    })
 }
 
 /// Says of an error in which option it is: `--when: /event: expected …`.

@@ -30,8 +30,10 @@ use self::send::{Ready, Sending};
 use self::signing::Signing;
 use self::summary::Summary;
 use super::delivery::{self, Delivery};
+use super::positive;
 use super::sign::Secret;
 use crate::client;
+use crate::unrepeated::Unrepeated;
 
 /// Sends recorded deliveries again, to try a change on what really came, or to make up for what went wrong.
 ///
@@ -70,7 +72,7 @@ pub(super) struct Args {
 
     /// Signs every body anew with this secret: NAME=VALUE, or the NAME of a variable (or of a NAME_FILE) that holds it. Left
     /// out, signatures are sent as recorded.
-    #[arg(long, value_name = "NAME[=VALUE]", conflicts_with = "resign")]
+    #[arg(long, value_name = "NAME[=VALUE]", conflicts_with = "resign", value_parser = Unrepeated::<Secret>::new())]
     secret: Option<Secret>,
 
     /// Signs every body anew with the secret that the policy has for its source (and phone number), from the environment.
@@ -134,16 +136,8 @@ pub(super) struct Args {
 /// Deliveries that are read ahead.
 const AHEAD: usize = 16;
 
-fn positive(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(number) if f64::is_finite(number) && number > 0.0 => Ok(number),
-        _ => Err("expected a number above 0".to_owned()),
-    }
-}
-
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(args.run())
+    super::block_on(args.run())
 }
 
 impl Args {
@@ -153,7 +147,7 @@ impl Args {
         }
         let filter = Filter::new(self.policy.as_deref(), self.when.as_deref(), self.unless.as_deref(), self.failed)?;
         let signing = match (&self.secret, &self.policy) {
-            (Some(secret), _) => Signing::with(secret.clone().value()?),
+            (Some(secret), _) => Signing::With(secret.clone().value()?),
             (None, Some(policy)) if self.resign => Signing::by_policy(policy)?,
             _ => Signing::AsRecorded,
         };

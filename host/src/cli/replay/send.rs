@@ -4,7 +4,6 @@ use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use http::header::{CONTENT_LENGTH, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use reqwest::{Client, Response, Url};
 use tokio::time::Instant;
@@ -63,8 +62,6 @@ impl Sending {
             headers.append(name, HeaderValue::try_from(value.as_slice()).with_context(wrong)?);
         }
         strip_one_hop(&mut headers);
-        headers.remove(HOST);
-        headers.remove(CONTENT_LENGTH);
         let unsigned = self.signing.sign(&delivery, &mut headers).with_context(wrong)?;
         Ok(Ready {
             method: delivery.method.parse().with_context(wrong)?,

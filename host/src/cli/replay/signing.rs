@@ -1,6 +1,5 @@
 //! The signatures that deliveries go out with.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::{anyhow, bail};
@@ -24,14 +23,10 @@ pub(super) enum Signing {
 pub(super) struct Sources {
     gate: Gate,
     policy: Value,
-    secrets: HashMap<String, Zeroizing<String>>,
+    secrets: Secrets,
 }
 
 impl Signing {
-    pub(super) fn with(secret: Zeroizing<String>) -> Self {
-        Self::With(secret)
-    }
-
     /// With the secrets of a policy, whose values come from the environment.
     pub(super) fn by_policy(file: &Path) -> anyhow::Result<Self> {
         let document = Document::read(file)?;
@@ -39,7 +34,6 @@ impl Signing {
             gate::compile(document.json(), Secrets::new()).map_err(|error| error.explained(&document))?;
         let mut secrets = Secrets::new();
         secrets.add_from_env(names.iter().filter(|name| !missing.contains(*name)))?;
-        let secrets = secrets.iter().map(|(name, value)| (name.to_owned(), Zeroizing::new(value.to_owned()))).collect();
         Ok(Self::ByPolicy(Box::new(Sources { gate, policy: serde_json::from_str(document.json())?, secrets })))
     }
 
@@ -75,7 +69,7 @@ impl Signing {
 impl Sources {
     /// The secret that a delivery was genuine by; where that is not recorded or is none any more, the first that its source
     /// has for it.
-    fn secret(&self, delivery: &Delivery) -> anyhow::Result<&Zeroizing<String>> {
+    fn secret(&self, delivery: &Delivery) -> anyhow::Result<&str> {
         if let Some(secret) = delivery.recorded.secret_name.as_ref().and_then(|name| self.secrets.get(name)) {
             return Ok(secret);
         }
@@ -89,14 +83,10 @@ impl Sources {
         let Some(source) = source else {
             bail!("the policy has no source that it came by");
         };
-        let first = |secrets: Option<&Value>| Some(secrets?.get(0)?.as_str()?.to_owned());
-        let name = match source.get("secrets_by_phone_number") {
-            Some(tenants) => self.phone_number_id(delivery)?.and_then(|id| first(tenants.get(&id))),
-            None => None,
-        };
-        let name = name.or_else(|| first(source.get("secrets")));
+        let number = self.phone_number_id(delivery)?;
+        let name = gate::secret_of(source, number.as_deref());
         let name = name.ok_or_else(|| anyhow!("its source has no secret for it"))?;
-        self.secrets.get(&name).ok_or_else(|| anyhow!("no value for {name}: set the variable, or {name}_FILE"))
+        self.secrets.get(name).ok_or_else(|| anyhow!("no value for {name}: set the variable, or {name}_FILE"))
     }
 
     fn phone_number_id(&self, delivery: &Delivery) -> anyhow::Result<Option<String>> {

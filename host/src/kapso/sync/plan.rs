@@ -129,7 +129,7 @@ impl Plan {
             change.remove = there.iter().filter(|event| !wanted(event)).map(|event| (*event).to_owned()).collect();
         }
         if let Some(name) = expected.secrets.first() {
-            match value(secrets, name) {
+            match secrets.get(name).map(SecretKey::from) {
                 None => drop(self.missing.insert(name.clone())),
                 value if value != webhook.secret_key() => change.secret = Some(name.clone()),
                 _ => {}
@@ -166,7 +166,7 @@ impl Expected {
             url: Some(self.url.clone()),
             kind: Some(self.kind),
             events: (self.kind == Kind::Kapso).then(|| self.events.iter().cloned().collect()),
-            secret_key: self.secrets.first().and_then(|name| value(secrets, name)),
+            secret_key: self.secrets.first().and_then(|name| secrets.get(name)).map(SecretKey::from),
             ..Settings::default()
         }
     }
@@ -178,15 +178,11 @@ impl Change {
         let events = stay.map(str::to_owned).chain(self.add.iter().cloned()).collect();
         Settings {
             events: (!self.add.is_empty() || !self.remove.is_empty()).then_some(events),
-            secret_key: self.secret.as_deref().and_then(|name| value(secrets, name)),
+            secret_key: self.secret.as_deref().and_then(|name| secrets.get(name)).map(SecretKey::from),
             active: self.resume.then_some(true),
             ..Settings::default()
         }
     }
-}
-
-fn value(secrets: &Secrets, name: &str) -> Option<SecretKey> {
-    secrets.iter().find(|(known, _)| *known == name).map(|(_, value)| SecretKey::from(value))
 }
 
 /// Whether a URL is behind the public address: the same scheme, host and port, and its path.

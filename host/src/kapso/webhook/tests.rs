@@ -18,6 +18,7 @@ fn right() -> Settings {
 fn refused(settings: &Settings, scope: &Scope, why: &str) {
     let problems = settings.problems(scope, Names::Known);
     assert!(matches!(problems.as_slice(), [one] if one.contains(why)), "{problems:?}");
+    assert!(!problems[0].contains("u:p"), "{problems:?}");
 }
 
 #[test]

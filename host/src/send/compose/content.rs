@@ -89,8 +89,9 @@ impl Content {
     }
 
     /// A text message that says this.
-    pub(super) fn said(text: &'static str) -> Self {
-        Self::new("text", object! {"body": text}, text)
+    pub(super) fn said(text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self::new("text", object! {"body": text.clone()}, text)
     }
 
     fn silent(kind: &'static str, object: Json) -> Self {

@@ -21,6 +21,9 @@ pub(super) fn sent(world: &mut World, conversation: &Conversation, dice: &mut Di
     let content = content::outbound(conversation, dice);
     let id = world.wamid();
     let origin = dice.pick(&[Some("cloud_api"), Some("cloud_api"), Some("business_app"), None]);
+    if let ("text", Some(words)) = (content.kind, &content.words) {
+        world.sent(id.clone(), conversation.index, words.clone(), vec!["sent"]);
+    }
     let statuses = Some(vec![status(&id, "sent", conversation, world)]);
     let message = Message { id: &id, inbound: false, status: "sent", origin, statuses };
     let message = message.of(content, world, conversation, dice);

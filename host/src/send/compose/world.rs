@@ -54,7 +54,7 @@ pub(crate) struct Conversation {
 pub(crate) struct Sent {
     pub(crate) id: String,
     pub(crate) conversation: u32,
-    pub(crate) text: &'static str,
+    pub(crate) text: String,
     told: Vec<&'static str>,
 }
 
@@ -118,12 +118,12 @@ impl World {
         conversation.messages
     }
 
-    /// Remembers a message of the business: its statuses come later.
-    pub(crate) fn sent(&mut self, id: String, conversation: u32, text: &'static str) {
+    /// Remembers a message of the business that was `told` so far: its statuses come later.
+    pub(crate) fn sent(&mut self, id: String, conversation: u32, text: String, told: Vec<&'static str>) {
         if self.sent.len() == REMEMBERED {
             self.sent.pop_front();
         }
-        self.sent.push_back(Sent { id, conversation, text, told: Vec::new() });
+        self.sent.push_back(Sent { id, conversation, text, told });
     }
 
     /// A message to tell this status of, which was not told of it before, with the statuses that were.
@@ -133,7 +133,7 @@ impl World {
             // Its `sent` never came, or comes later.
             let conversation = self.any_conversation(dice).index;
             let id = self.wamid();
-            self.sent(id, conversation, dice.pick(&words::TEXTS));
+            self.sent(id, conversation, dice.pick(&words::TEXTS).to_owned(), Vec::new());
             self.sent.len() - 1
         } else {
             dice.pick(&open)

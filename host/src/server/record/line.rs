@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use super::redact::Redactor;
-use crate::server::report::{Report, Story, Trouble, rejection_name};
+use crate::server::report::{Report, Story, Trouble};
 use crate::sign::SIGNATURES;
 
 /// What is kept of each delivery.
@@ -43,7 +43,7 @@ impl Entry {
     pub(super) fn of(report: &Report<'_>, forged: bool) -> Option<Self> {
         let (genuine, rejection, secret_name) = match &report.story {
             Story::Genuine { delivery, .. } => (Some(true), None, Some(delivery.proof.secret.clone())),
-            Story::Refused(Some(rejection)) if forged => (Some(false), Some(rejection_name(*rejection)), None),
+            Story::Refused(Some(rejection)) if forged => (Some(false), Some(rejection.name()), None),
             Story::Trouble(Trouble::Gate(_)) if forged => (None, None, None),
             _ => return None,
         };
@@ -66,8 +66,10 @@ impl Entry {
         })
     }
 
-    pub(super) fn body(&self) -> &Bytes {
-        &self.body
+    /// Bytes that it holds: of its body, and of its headers as they were sent.
+    pub(super) fn size(&self) -> usize {
+        let headers = self.headers.iter().map(|(name, value)| name.as_str().len().saturating_add(value.len()));
+        headers.fold(self.body.len(), usize::saturating_add)
     }
 
     /// The line, with its end.

@@ -80,8 +80,8 @@ impl Recording {
 
 /// Deliveries that may wait to be written.
 const QUEUE: usize = 4096;
-/// What a delivery takes of the queue besides its body.
-const HEAD: usize = 1024;
+/// What a delivery takes of the queue besides its headers and its body.
+const REST: usize = 1024;
 
 /// Where deliveries are handed in.
 pub(crate) struct Recorder {
@@ -104,7 +104,7 @@ impl Recorder {
     /// Hands in the delivery that a report is about, if it is one to keep. Never waits.
     pub(crate) fn keep(&self, report: &Report<'_>) {
         let Some(entry) = Entry::of(report, self.forged) else { return };
-        let size = entry.body().len().saturating_add(HEAD).min(self.queue_bytes);
+        let size = entry.size().saturating_add(REST).min(self.queue_bytes);
         let room = self.room.clone().try_acquire_many_owned(u32::try_from(size).unwrap_or(u32::MAX));
         let sent = room.is_ok_and(|room| self.queue.try_send(Message::Keep(Box::new(entry), room)).is_ok());
         if !sent {

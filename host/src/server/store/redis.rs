@@ -95,10 +95,10 @@ impl RedisStore {
     }
 
     async fn commit(&self, mut connection: ConnectionManager, keys: &[Key]) -> Result<(), RedisError> {
-        let window = self.window_ms.load(Ordering::Relaxed);
-        if keys.is_empty() || window == 0 {
+        if keys.is_empty() {
             return Ok(());
         }
+        let window = self.window_ms.load(Ordering::Relaxed);
         let mut set = pipe();
         for key in keys {
             set.cmd("SET").arg(name(key)).arg(DELIVERED).arg("PX").arg(window).ignore();
