@@ -77,3 +77,33 @@ fn as_many_updates_as_meta_sends_at_once_go_one_by_one() {
     let Decision::Deliver(delivery) = decide(&gate, &body, &sign(SECRET, body.as_bytes())) else { panic!("genuine") };
     assert_eq!(delivery.dispatches[0].messages.len(), 1000);
 }
+
+/// Each body of its own would repeat what stands around the events.
+#[test]
+fn events_that_would_repeat_too_much_go_together() {
+    let gate = gate(&json!({
+        "sources": [{"name": "meta", "path": "/hook", "scheme": "meta", "secrets": ["SECRET"]}],
+        "otherwise": {"to": ["each"]},
+        "targets": {"each": {"url": "http://127.0.0.1/", "body": "one-per-event"}},
+    }));
+    let (pad, messages) = ("x".repeat(3_900_000), repeated(r#"{"id":"m"}"#, 1000));
+    let value = format!(r#"{{"metadata":{{"phone_number_id":"1"}},"messages":[{messages}],"pad":"{pad}"}}"#);
+    let body = meta(&format!(r#"{{"changes":[{{"field":"messages","value":{value}}}]}}"#));
+    let Decision::Deliver(delivery) = decide(&gate, &body, &sign(SECRET, body.as_bytes())) else { panic!("genuine") };
+    let [message] = &delivery.dispatches[0].messages[..] else { panic!("one for all") };
+    assert_eq!(message.events, delivery.dispatches[0].events);
+}
+
+/// The body is looked through once, however many events there are whose time stands in their history.
+#[test]
+fn the_age_of_many_statuses_is_found_in_one_pass() {
+    let gate = gate(&json!({
+        "sources": [{"name": "old", "path": "/hook", "secrets": ["SECRET"], "max_age_s": 300}],
+        "otherwise": {"drop": true},
+        "limits": {"events": 50_000},
+    }));
+    let delivered = r#"{"message":{"id":"m","kapso":{"direction":"outbound","status":"delivered"}}}"#;
+    let body = format!(r#"{{"batch":true,"data":[{}]}}"#, repeated(delivered, 50_000));
+    let Decision::Deliver(delivery) = decide(&gate, &body, &sign(SECRET, body.as_bytes())) else { panic!("genuine") };
+    assert_eq!(delivery.delivery.events.len(), 50_000);
+}

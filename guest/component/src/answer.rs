@@ -132,17 +132,6 @@ pub(crate) enum Admission<'g> {
     Redirect,
 }
 
-impl<'g> From<core::Admission<'g>> for Admission<'g> {
-    fn from(admission: core::Admission<'g>) -> Self {
-        match admission {
-            core::Admission::NotOurs => Self::NotOurs,
-            core::Admission::Respond(refusal) => Self::Respond(refusal),
-            core::Admission::Read(intake) => Self::Read(intake.limit()),
-            core::Admission::Redirect(_) => Self::Redirect,
-        }
-    }
-}
-
 /// A value that is text here and bytes in the contract, which are the same in memory.
 impl Lower for core::HeaderOut {
     const LAYOUT: Layout = Layout::RUN.then(Layout::RUN).whole();

@@ -20,10 +20,13 @@ variants! {
 records! {
     "message": core::Message<'_> {
         id, timestamp, from, to, from_user_id, username, group_id, context_id, referral, direction, status,
-        processing_status, origin, has_media, rendered, transcript, media_url, content, statuses, errors, conversation,
+        processing_status, origin, has_media, rendered, transcript, media_url, media_data, contact_name, content, statuses, errors,
+        conversation,
     }
 
     "media": core::Media<'_> { id, mime_type, sha256, url, link, caption, filename, voice, animated }
+
+    "media-data": core::MediaData<'_> { filename, content_type, byte_size }
 
     "location": core::Location<'_> { latitude, longitude, name, address, url }
 
@@ -43,17 +46,20 @@ records! {
 
     "order-item": core::OrderItem<'_> { product_retailer_id, quantity, item_price, currency }
 
-    "template": core::Template<'_> { name, language }
+    "template": core::Template<'_> { name, language, components }
 
     "system-message": core::SystemMessage<'_> { body, wa_id, r#type }
 
-    "message-error": core::MessageError<'_> { code, title, message, details }
+    "message-error": core::MessageError<'_> { code, title, message, details, href }
 
-    "status": core::Status<'_> { id, status, timestamp, recipient_id, errors }
+    "status": core::Status<'_> { id, status, timestamp, recipient_id, errors, pricing }
 
     "conversation": core::Conversation<'_> {
         id, phone_number, status, contact_name, username, business_scoped_user_id, last_active_at, created_at, updated_at,
+        activity,
     }
+
+    "activity": core::Activity<'_> { contact_name, messages_count, last_inbound_at, last_outbound_at }
 
     "conversation-event": core::ConversationEvent<'_> { conversation, inactive_minutes, since_message_id }
 
@@ -82,7 +88,8 @@ records! {
     "project-event": core::ProjectEvent<'_> { id, name, project_id, occurred_at, properties }
 
     "agent-run": core::AgentRun<'_> {
-        id, run_id, session_id, agent, status, error_code, error_message, created_at, finished_at, result,
+        id, run_id, session_id, agent, status, error_code, error_message, created_at, started_at, finished_at,
+        status_url, result, pending_approval, metadata,
     }
 
     "config-event": core::ConfigEvent<'_> {

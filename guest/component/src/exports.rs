@@ -114,7 +114,12 @@ exports! {
         headers_len: usize,
     ) -> Admission<'static> {
         let headers = lift::headers(Run::new(headers, headers_len));
-        gate.admit(&head(Run::new(method, method_len), Run::new(path, path_len), &headers)).into()
+        match gate.admit(&head(Run::new(method, method_len), Run::new(path, path_len), &headers)) {
+            core::Admission::NotOurs => Admission::NotOurs,
+            core::Admission::Respond(refusal) => Admission::Respond(refusal),
+            core::Admission::Read(_) => Admission::Read(gate.limits().body_bytes.into()),
+            core::Admission::Redirect(_) => Admission::Redirect,
+        }
     }
 
     #[
@@ -207,8 +212,8 @@ exports! {
         let head = head(Run::new(method, method_len), Run::new(path, path_len), &headers);
         let request = core::Request { head, body: Run::new(body, body_len).list() };
         let events = lift::indices(Run::new(events, events_len));
-        match gate.parse(&headers, request.body) {
-            Ok(parsed) => gate.narrow(&request, &parsed.delivery, Run::new(target, target_len).text(), &events),
+        match gate.delivery(&headers, request.body) {
+            Ok(delivery) => gate.narrow(&request, &delivery, Run::new(target, target_len).text(), &events),
             Err(_) => Vec::new(),
         }
     }

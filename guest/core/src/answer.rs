@@ -64,9 +64,9 @@ impl Gate {
     /// What to answer when every message has been tried: 200 if nothing is left to do, else the status that makes Kapso try
     /// again. An attempt on a target that the policy does not have failed.
     pub fn settle(&self, attempts: &[Attempt<'_>]) -> Settlement {
-        let verdicts = attempts.iter().map(|attempt| self.verdict(attempt)).collect();
-        let left =
-            attempts.iter().filter(|attempt| self.verdict(attempt) == Verdict::Failed).map(|attempt| attempt.outcome);
+        let verdicts: Vec<_> = attempts.iter().map(|attempt| self.verdict(attempt)).collect();
+        let left = attempts.iter().zip(&verdicts).filter(|(_, verdict)| **verdict == Verdict::Failed);
+        let left = left.map(|(attempt, _)| attempt.outcome);
         let in_flight = attempts.iter().any(|attempt| attempt.outcome == Outcome::InFlight);
         let status = match left.reduce(|worst, next| if worst == Outcome::TimedOut { next } else { worst }) {
             Some(Outcome::TimedOut) => 504,
@@ -74,10 +74,11 @@ impl Gate {
             None if in_flight => 503,
             None => 200,
         };
-        Settlement { response: plain(status), verdicts }
+        Settlement { response: Response::plain(status), verdicts }
     }
 
-    fn verdict(&self, attempt: &Attempt<'_>) -> Verdict {
+    /// What one attempt's outcome means for the keys of the events that it carried.
+    pub fn verdict(&self, attempt: &Attempt<'_>) -> Verdict {
         let target = self.targets.iter().find(|target| target.name == attempt.target);
         match attempt.outcome {
             Outcome::Answered(200..=299) if target.is_some() => Verdict::Delivered,
@@ -93,12 +94,12 @@ impl Gate {
 /// The answer to a request that is not taken. Everything about a signature gets the very same 401.
 pub(crate) fn refusal(source: Option<&Source>, rejection: Rejection) -> Response {
     match rejection {
-        Rejection::UnknownSource => plain(404),
-        Rejection::TooLarge => plain(413),
-        Rejection::BadRedirect => plain(400),
+        Rejection::UnknownSource => Response::plain(404),
+        Rejection::TooLarge => Response::plain(413),
+        Rejection::BadRedirect => Response::plain(400),
         Rejection::WrongMethod => {
             let handshake = source.is_some_and(|source| source.verify_token.is_some());
-            let mut response = plain(405);
+            let mut response = Response::plain(405);
             response.headers.push(header("allow", if handshake { "GET, POST" } else { "POST" }));
             response
         }
@@ -108,7 +109,7 @@ pub(crate) fn refusal(source: Option<&Source>, rejection: Rejection) -> Response
         | Rejection::WrongSignature
         | Rejection::UnknownTenant
         | Rejection::TooOld
-        | Rejection::WrongVerifyToken => plain(401),
+        | Rejection::WrongVerifyToken => Response::plain(401),
     }
 }
 
@@ -134,24 +135,28 @@ fn one<'q>(query: &'q [(String, String)], name: &str) -> Option<&'q str> {
     found.next().is_none().then_some(value)
 }
 
-/// A response whose body is the status's reason phrase.
-pub(crate) fn plain(status: u16) -> Response {
-    let reason = match status {
-        200 => "ok",
-        303 => "see other",
-        400 => "bad request",
-        401 => "unauthorized",
-        404 => "not found",
-        405 => "method not allowed",
-        413 => "content too large",
-        502 => "bad gateway",
-        503 => "service unavailable",
-        504 => "gateway timeout",
-        _ => "",
-    };
-    let mut body = Vec::from(reason);
-    body.push(b'\n');
-    Response { status, headers: text_headers(), body }
+impl Response {
+    /// One whose body is the status's reason phrase.
+    pub fn plain(status: u16) -> Self {
+        let reason = match status {
+            200 => "ok",
+            303 => "see other",
+            400 => "bad request",
+            401 => "unauthorized",
+            404 => "not found",
+            405 => "method not allowed",
+            408 => "request timeout",
+            413 => "content too large",
+            500 => "internal server error",
+            502 => "bad gateway",
+            503 => "service unavailable",
+            504 => "gateway timeout",
+            _ => "",
+        };
+        let mut body = Vec::from(reason);
+        body.push(b'\n');
+        Self { status, headers: text_headers(), body }
+    }
 }
 
 fn text_headers() -> Vec<HeaderOut> {

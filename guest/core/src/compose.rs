@@ -4,8 +4,6 @@ use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-
 use crate::cut;
 use crate::decide::{Request, Route};
 use crate::event::{Delivery, Event, Kind, Span};
@@ -20,8 +18,8 @@ use crate::verify::{SIGNATURE_HEADERS, SignatureHeader};
 /// The longest value that is set as a header, in bytes before encoding. A longer one is left out.
 const MAX_VALUE: usize = 1024;
 
-/// What may not stand in a header that Hookgate sets: it is percent-encoded.
-const NOT_VISIBLE: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
+/// The events of a Meta forward go one by one if that makes no more of it than so many times the policy's `limits.body_bytes`.
+const ALONE: usize = 2;
 
 /// What one target gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,34 +140,40 @@ impl<'a> Envelope<'_, 'a> {
         if events.is_empty() {
             return Vec::new();
         }
-        let body = self.request.body;
-        match target.body {
-            BodyForm::Normalized if self.readable => {
-                let body = BodyOut::Rewritten(normalize::body(&self.source.name, self.delivery, events, body));
-                vec![self.message(target, events.to_vec(), body, routes)]
-            }
-            BodyForm::OnePerEvent => {
-                events.iter().map(|&event| self.message(target, vec![event], self.alone(event), routes)).collect()
-            }
-            _ if whole => vec![self.message(target, events.to_vec(), BodyOut::AsReceived, routes)],
-            _ => {
-                let body = BodyOut::Rewritten(cut::keep(body, &self.delivery.layout, events));
-                vec![self.message(target, events.to_vec(), body, routes)]
-            }
+        if let (BodyForm::OnePerEvent, Some(bodies)) = (target.body, self.alone(events)) {
+            let alone = events.iter().zip(bodies);
+            return alone.map(|(&event, body)| self.message(target, vec![event], body, routes)).collect();
         }
+        let body = self.request.body;
+        let body = match target.body {
+            BodyForm::Normalized if self.readable => {
+                BodyOut::Rewritten(normalize::body(&self.source.name, self.delivery, events, body))
+            }
+            _ if whole => BodyOut::AsReceived,
+            _ => BodyOut::Rewritten(cut::keep(body, &self.delivery.layout, events)),
+        };
+        vec![self.message(target, events.to_vec(), body, routes)]
     }
 
-    /// One event as a body of its own: a batch's item as Kapso would have sent it singly, an item of a Meta forward in the
-    /// envelope that makes it readable.
-    fn alone(&self, event: usize) -> BodyOut {
-        let Some(item) = self.delivery.events.get(event) else { return BodyOut::AsReceived };
-        if self.delivery.batch.is_some() {
-            BodyOut::Part(item.span)
-        } else if self.delivery.events.len() > 1 {
-            BodyOut::Rewritten(cut::keep(self.request.body, &self.delivery.layout, &[event]))
-        } else {
-            BodyOut::AsReceived
+    /// Each event as a body of its own: a batch's item as Kapso would have sent it singly, an item of a Meta forward in the
+    /// envelope that makes it readable. None if that would be too much: every such body repeats what stands around the events.
+    fn alone(&self, events: &[usize]) -> Option<Vec<BodyOut>> {
+        let Delivery { batch, events: all, layout, .. } = self.delivery;
+        let mut room = usize::try_from(self.gate.limits.body_bytes).unwrap_or(usize::MAX).saturating_mul(ALONE);
+        let mut bodies = Vec::with_capacity(events.len());
+        for &event in events {
+            bodies.push(match all.get(event) {
+                Some(item) if batch.is_some() => BodyOut::Part(item.span),
+                Some(_) if all.len() > 1 => {
+                    let body = cut::keep(self.request.body, layout, &[event]);
+                    // Each of the others is cut out, which takes time.
+                    room = room.checked_sub(body.len().saturating_add(all.len()))?;
+                    BodyOut::Rewritten(body)
+                }
+                _ => BodyOut::AsReceived,
+            });
         }
+        Some(bodies)
     }
 
     fn message(&self, target: &Target, events: Vec<usize>, body: BodyOut, routes: &[Route<'_>]) -> Message {
@@ -202,6 +206,7 @@ impl<'a> Envelope<'_, 'a> {
         let said = match header {
             "x-webhook-event" if self.delivery.kind != Kind::Meta => self.common(events, |event| event.name.as_deref()),
             "x-webhook-payload-version" => self.delivery.payload_version.as_deref(),
+            "x-webhook-batch" if self.delivery.batch.is_some() => Some("true"),
             "x-batch-size" if self.delivery.batch.is_some() => Some(size.as_str()),
             _ => None,
         };
@@ -258,6 +263,21 @@ fn shared<'v>(mut values: impl Iterator<Item = Option<&'v str>>) -> Option<&'v s
     values.all(|value| value.is_some_and(|value| same(value, first))).then_some(first)
 }
 
+/// With what may not stand in a header as RFC 3986, section 2.1, has it, and `%` itself.
+fn percent_encoded(value: &str) -> String {
+    let digit = |digit: u8| b"0123456789ABCDEF".get(usize::from(digit)).copied().unwrap_or_default();
+    let mut encoded = Vec::with_capacity(value.len().saturating_mul(3));
+    for byte in value.bytes() {
+        if byte.is_ascii_graphic() && byte != b'%' {
+            encoded.push(byte);
+        } else {
+            encoded.extend_from_slice(&[b'%', digit(byte >> 4), digit(byte & 15)]);
+        }
+    }
+    // It is ASCII.
+    String::from_utf8(encoded).unwrap_or_default()
+}
+
 /// What becomes of a received request's headers.
 #[derive(Default)]
 pub(crate) struct Headers {
@@ -269,11 +289,7 @@ impl Headers {
     /// Sets a header of our own, made visible.
     pub(crate) fn set(&mut self, name: &'static str, value: Option<&str>) {
         if let Some(value) = value.filter(|value| value.len() <= MAX_VALUE) {
-            let value = if is_visible_without(value, b'%') {
-                value.into()
-            } else {
-                utf8_percent_encode(value, NOT_VISIBLE).to_string()
-            };
+            let value = if is_visible_without(value, b'%') { value.into() } else { percent_encoded(value) };
             self.set.push(HeaderOut { name, value });
         }
     }

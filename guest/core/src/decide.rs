@@ -50,8 +50,7 @@ pub enum Admission<'g> {
 pub struct Intake {
     source: usize,
     verifier: Verifier,
-    limit: u64,
-    received: u64,
+    received: usize,
 }
 
 /// Why a request is known to be genuine.
@@ -106,18 +105,18 @@ impl Gate {
         let Some(index) = self.source_index(head.path_only()) else { return Admission::NotOurs };
         let Some(source) = self.sources.get(index) else { return self.redirect(index, head) };
         match self.check_head(source, head) {
-            Ok(signatures) => {
-                let verifier = Verifier::new(&source.keys, signatures);
-                Admission::Read(Intake { source: index, verifier, limit: self.limits.body_bytes.into(), received: 0 })
-            }
+            Ok(signatures) => Admission::Read(Intake {
+                source: index,
+                verifier: Verifier::new(&source.keys, signatures),
+                received: 0,
+            }),
             Err(refusal) => Admission::Respond(refusal),
         }
     }
 
     /// The answer for a body longer than the policy's `limits.body_bytes`.
     pub fn too_large(&self, head: &Head<'_>) -> Refusal<'_> {
-        let source = self.source_index(head.path_only()).and_then(|index| self.sources.get(index));
-        refuse(source, Rejection::TooLarge)
+        refuse(self.source(head.path_only()), Rejection::TooLarge)
     }
 
     /// Is this request genuine, as of `now` (Unix seconds)?
@@ -125,8 +124,7 @@ impl Gate {
     /// # Errors
     /// Why not. For the log only: the sender must not learn it.
     pub fn verify<'a>(&'a self, request: &Request<'a>, now: u64) -> Result<Proof<'a>, Rejection> {
-        let Some(index) = self.source_index(request.head.path_only()) else { return Err(Rejection::UnknownSource) };
-        let Some(source) = self.sources.get(index) else { return Err(Rejection::UnknownSource) };
+        let Some(source) = self.source(request.head.path_only()) else { return Err(Rejection::UnknownSource) };
         if request.head.method != "POST" {
             return Err(Rejection::WrongMethod);
         }
@@ -145,9 +143,17 @@ impl Gate {
     /// # Errors
     /// Why the body cannot be read at all.
     pub fn parse<'a>(&self, headers: &[Header<'a>], body: &'a [u8]) -> Result<Parsed<'a>, ParseError> {
-        let delivery = parse::delivery(headers, body, self.limits.events)?;
+        let delivery = self.delivery(headers, body)?;
         let details = detail::of_delivery(&delivery, body);
         Ok(Parsed { delivery, details })
+    }
+
+    /// The same without the details.
+    ///
+    /// # Errors
+    /// Why the body cannot be read at all.
+    pub fn delivery<'a>(&self, headers: &[Header<'a>], body: &'a [u8]) -> Result<Delivery<'a>, ParseError> {
+        parse::delivery(headers, body, self.limits.events)
     }
 
     /// Which targets get this event, which came by the source named `source`, and which rule said so?
@@ -214,22 +220,16 @@ impl Gate {
         request: &Request<'a>,
         now: u64,
     ) -> Result<(&'a str, Option<Said<'a>>), Rejection> {
-        let mut said = None;
-        if source.keys.by_phone_number() {
-            said = Some(self.read(request));
-        }
-        let beginning = match &said {
-            Some(Said { unreadable: Some(ParseError::TooManyEvents(_)), .. }) => {
-                parse::beginning(request.head.headers, request.body, self.limits.events).ok()
-            }
-            _ => None,
-        };
-        let delivery = beginning.as_ref().or(said.as_ref().map(|said| &said.delivery));
-        let events = delivery.into_iter().flat_map(|delivery| &delivery.events);
+        let mut said = source.keys.by_phone_number().then(|| self.read(request));
+        let events = said.iter().flat_map(|said| &said.delivery.events);
         let numbers = events.filter_map(|event| {
-            // No tenant's secret speaks for a message that does not say whose it is.
+            // No tenant's secret speaks for a message that does not say whose it is, or says it in two ways.
             let is_message = event.direction.is_some() || event.message_id.is_some();
-            event.phone_number_id.as_deref().or(is_message.then_some(""))
+            match event.phone_number_id.as_deref() {
+                Some(number) if !event.names_another_number => Some(number),
+                Some(_) => Some(""),
+                None => is_message.then_some(""),
+            }
         });
         let secret = verifier.finish(&source.keys, request.body, numbers)?;
         if let Some(max_age_s) = source.max_age_s {
@@ -242,7 +242,7 @@ impl Gate {
     }
 
     fn read<'a>(&self, request: &Request<'a>) -> Said<'a> {
-        match parse::delivery(request.head.headers, request.body, self.limits.events) {
+        match self.delivery(request.head.headers, request.body) {
             Ok(delivery) => Said { delivery, unreadable: None },
             Err(error) => {
                 Said { delivery: parse::unreadable(request.head.headers, request.body), unreadable: Some(error) }
@@ -258,11 +258,6 @@ struct Said<'a> {
 }
 
 impl Intake {
-    /// The longest body accepted, in bytes.
-    pub fn limit(&self) -> u64 {
-        self.limit
-    }
-
     /// The name of the source that it came by, given the gate that admitted it.
     pub fn source<'g>(&self, gate: &'g Gate) -> Option<&'g str> {
         gate.sources.get(self.source).map(Source::name)
@@ -273,8 +268,8 @@ impl Intake {
     /// # Errors
     /// The 413 to answer once the body is over the policy's limit.
     pub fn feed<'g>(&mut self, gate: &'g Gate, chunk: &[u8]) -> Result<(), Refusal<'g>> {
-        self.received = self.received.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
-        if self.received > self.limit {
+        self.received = self.received.saturating_add(chunk.len());
+        if gate.over_limit(self.received) {
             return Err(refuse(gate.sources.get(self.source), Rejection::TooLarge));
         }
         self.verifier.feed(chunk);
@@ -307,6 +302,7 @@ pub(crate) fn refuse(source: Option<&Source>, rejection: Rejection) -> Refusal<'
 /// Whether the delivery is a replay by its age: everything in it that tells its time happened longer ago than allowed. What
 /// Kapso imports from a phone's history is old by nature.
 fn too_old(delivery: &Delivery<'_>, body: &[u8], now: u64, max_age_s: u64) -> bool {
+    let body = json::text(body).unwrap_or_default();
     let mut times = delivery
         .events
         .iter()
@@ -318,11 +314,11 @@ fn too_old(delivery: &Delivery<'_>, body: &[u8], now: u64, max_age_s: u64) -> bo
 
 /// When an event happened. A message that is delivered, read or found to have failed keeps the time when it was sent, which may be
 /// days ago: its last status tells.
-fn happened(event: &Event<'_>, body: &[u8]) -> Option<u64> {
+fn happened(event: &Event<'_>, body: &str) -> Option<u64> {
     let changed = event.kind != Kind::Meta && matches!(event.status.as_deref(), Some("delivered" | "read" | "failed"));
     if !changed {
         return event.timestamp;
     }
-    let Detail::Message(message) = detail::of_event(event, json::text(body).ok()?) else { return None };
+    let Detail::Message(message) = detail::of_event(event, body) else { return None };
     message.statuses.iter().filter_map(|status| status.timestamp?.text().parse().ok()).max()
 }

@@ -4,6 +4,7 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::json::JsonStr;
 use crate::parse::Layout;
 
 /// A string of the body: borrowed unless it had escapes.
@@ -123,6 +124,8 @@ pub struct Event<'a> {
     pub payload_version: Option<Text<'a>>,
     /// The phone number's id.
     pub phone_number_id: Option<Text<'a>>,
+    /// Whether the item names another number too, in another place: then no tenant's secret speaks for it.
+    pub names_another_number: bool,
     /// The WhatsApp business account's id.
     pub business_account_id: Option<Text<'a>>,
     /// The Kapso customer's id.
@@ -143,6 +146,8 @@ pub struct Event<'a> {
     pub new_conversation: Option<bool>,
     /// A test sent from Kapso's dashboard or API.
     pub test: bool,
+    /// The name of a Meta forward's contact, which stands beside the message.
+    pub contact_name: Option<JsonStr<'a>>,
     /// The message's text.
     pub text: Option<Text<'a>>,
     /// When the message was sent, in Unix seconds; for a status of a Meta forward, when it changed.

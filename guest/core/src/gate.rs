@@ -126,11 +126,6 @@ impl Target {
     pub fn timeout_ms(&self) -> u32 {
         self.timeout_ms
     }
-
-    /// The status codes with which it refuses a message for good.
-    pub fn give_up_on(&self) -> &[u16] {
-        &self.give_up_on
-    }
 }
 
 /// How long and how many delivered keys are remembered.

@@ -84,13 +84,17 @@ pub(crate) fn values<'h, 'a>(headers: &'h [Header<'a>], name: &'h str) -> impl I
     headers.iter().filter(move |header| is(header.name)).map(|header| header.value)
 }
 
-/// A header's first value, without surrounding blanks, if it is UTF-8 and not empty.
+/// What stands for a header that was sent several times, each time with another value.
+pub(crate) const SEVERAL: &str = "several values";
+
+/// A header's value, without surrounding blanks, if it is UTF-8 and not empty.
 pub(crate) fn text<'a>(headers: &[Header<'a>], name: &str) -> Option<&'a str> {
-    values(headers, name)
-        .next()
-        .and_then(|value| core::str::from_utf8(value).ok())
-        .map(str::trim)
-        .filter(|value| !value.is_empty())
+    let mut values = values(headers, name);
+    let value = values.next()?;
+    if values.any(|other| other != value) {
+        return Some(SEVERAL);
+    }
+    core::str::from_utf8(value).ok().map(str::trim).filter(|value| !value.is_empty())
 }
 
 /// What to answer the sender.

@@ -183,12 +183,12 @@ numbers!(u64, i64);
 macro_rules! record {
     (@field $field:ident $key:literal) => { Field::$field };
     (@take $reader:ident, $field:expr, $key:literal) => { $crate::record::Read::read(&mut $field, $reader) };
-    (@take $reader:ident, $field:expr, $key:literal $(| $other_key:literal)+ $(, . $member:literal)?) => {
+    (@take $reader:ident, $field:expr, $key:literal $(| $other_key:literal)+ $(, . $member:literal)? $(, or $either:literal)?) => {
         // What one key said, a null under another does not take back.
         if $reader.at_null() {
             $reader.pass()
         } else {
-            $crate::record::record!(@take $reader, $field, $key $(, . $member)?)
+            $crate::record::record!(@take $reader, $field, $key $(, . $member)? $(, or $either)?)
         }
     };
     (@take $reader:ident, $field:expr, $key:literal, . $member:literal) => { $reader.member($member, &mut $field) };

@@ -8,7 +8,7 @@ use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::answer::{header, plain};
+use crate::answer::header;
 use crate::compose::{Headers, drop_forgeable};
 use crate::decide::Refusal;
 use crate::http::{Head, HeaderOut, Response, text};
@@ -130,6 +130,14 @@ pub struct Relay<'g> {
     pub answer_headers: Vec<HeaderOut>,
 }
 
+impl Relay<'_> {
+    /// A target's own path and query, with the received query behind them.
+    pub fn path(own: &str, query: &str) -> String {
+        let separator = if own.contains('?') { "&" } else { "?" };
+        [own, separator, query].concat()
+    }
+}
+
 impl SetupLink {
     /// What becomes of a browser that came to the success path, or else to the failure path.
     pub(crate) fn redirect(&self, success: bool, head: &Head<'_>) -> Result<Redirect<'_>, Refusal<'_>> {
@@ -142,7 +150,7 @@ impl SetupLink {
     }
 
     fn refuse(&self, status: u16, rejection: Rejection) -> Refusal<'_> {
-        Refusal { response: plain(status), source: Some(&self.name.0), rejection: Some(rejection) }
+        Refusal { response: Response::plain(status), source: Some(&self.name.0), rejection: Some(rejection) }
     }
 
     fn read(&self, success: bool, head: &Head<'_>) -> Option<Redirect<'_>> {
@@ -209,7 +217,7 @@ fn see(page: &str, said: &Said) -> Response {
         location.push_str(number.unwrap_or(value));
         separator = '&';
     }
-    let mut response = plain(303);
+    let mut response = Response::plain(303);
     response.headers.push(header("location", &location));
     response.headers.extend(private());
     response

@@ -38,7 +38,8 @@ pub enum Rejection {
     MalformedSignature,
     /// No secret of the source gives this signature for these bytes.
     WrongSignature,
-    /// The source looks secrets up by phone number, and the body names none that it knows, or several tenants' at once.
+    /// The source looks secrets up by phone number, and the body names none that it knows, several tenants' at once, two in one
+    /// event, or has more events than the policy's limit, so that nobody knows which.
     UnknownTenant,
     /// Everything in it that tells its time happened longer ago than the source's `max_age_s`.
     TooOld,
@@ -94,7 +95,7 @@ impl FromSecret for Key {
 impl Key {
     /// The signature of `body`, as lower-case hexadecimal digits.
     pub(crate) fn sign(&self, body: &[u8]) -> String {
-        hex::encode(self.0.clone().chain_update(body).finalize().into_bytes())
+        hex::encode(self.digest(body).into_bytes())
     }
 
     fn digest(&self, body: &[u8]) -> Digest {

@@ -8,6 +8,7 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::num::NonZeroU32;
 
 use bytemuck::{Pod, Zeroable};
 use sha2::{Digest, Sha256};
@@ -56,7 +57,7 @@ impl Shared for Envoy {
 /// The keys of what was delivered within the window, a bounded number of them.
 pub(crate) struct Table<S> {
     shared: S,
-    buckets: u32,
+    buckets: NonZeroU32,
     window_s: u32,
 }
 
@@ -82,7 +83,7 @@ pub(crate) struct Claim {
 impl<S: Shared> Table<S> {
     /// A table for `max_keys` keys, rounded up to whole buckets, that remembers each for `window_s` seconds.
     pub(crate) fn new(shared: S, max_keys: u32, window_s: u32) -> Self {
-        let buckets = max_keys.div_ceil(WAYS as u32).max(1);
+        let buckets = NonZeroU32::new(max_keys.div_ceil(WAYS as u32)).unwrap_or(NonZeroU32::MIN);
         Self { shared, buckets, window_s }
     }
 

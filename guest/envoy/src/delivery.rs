@@ -19,8 +19,8 @@ use crate::claims::{Claim, Claimed};
 use crate::headers;
 use crate::host::{self, Buffer, Fault, Level};
 use crate::pairs::Pairs;
-use crate::policy::{Endpoint, Policy};
-use crate::seen::note;
+use crate::policy::Policy;
+use crate::seen::count;
 
 /// The whole answer comes within this time of the request's headers, in nanoseconds. Kapso waits 10 s.
 const ANSWER_WITHIN: u64 = 9_000_000_000;
@@ -234,7 +234,7 @@ impl Delivery {
         let Some(lane) = self.lanes.get_mut(index) else { return };
         let (Some(sent), Some(endpoint)) = (lane.sent.take(), self.policy.endpoints.get(lane.target)) else { return };
         self.attempts.push((lane.target, outcome));
-        let verdict = verdict(&self.policy, endpoint, outcome);
+        let verdict = self.policy.gate.verdict(&Attempt { target: &endpoint.target, outcome });
         end(&self.policy, &sent.claims, verdict, now);
         let result = result(outcome, verdict);
         self.policy.stats.message(&endpoint.target, result);
@@ -352,8 +352,7 @@ impl Delivery {
     /// be put in the place of the target's, if the response has been let go.
     pub(crate) fn answer(&self, response: Response) -> Result<Option<Remainder>, Fault> {
         let Some(held) = self.held else {
-            let headers = headers::of_answer(&response);
-            host::respond(response.status, "hookgate_settled", &headers, &response.body)?;
+            headers::answer(&response, "hookgate_settled")?;
             return Ok(None);
         };
         held.replace(response).map(Some)
@@ -379,11 +378,6 @@ impl Held {
 
 /// What is still to be put in the place of a response's body.
 pub(crate) struct Remainder(pub(crate) Vec<u8>);
-
-fn verdict(policy: &Policy, endpoint: &Endpoint, outcome: Outcome) -> Verdict {
-    let attempt = Attempt { target: &endpoint.target, outcome };
-    policy.gate.settle(&[attempt]).verdicts.first().copied().unwrap_or(Verdict::Failed)
-}
 
 /// Commits or releases claims.
 fn end(policy: &Policy, claims: &[Claim], verdict: Verdict, now: u64) {
@@ -416,8 +410,7 @@ fn settle(policy: &Policy, source: &str, attempts: &[(usize, Outcome)]) -> Respo
         504 => "timed-out",
         _ => "failed",
     };
-    policy.stats.request(source, result);
-    note("hookgate.result", result);
+    count(policy, source, result);
     settlement.response
 }
 

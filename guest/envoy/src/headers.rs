@@ -4,7 +4,7 @@ use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use hookgate_core::{Head, Header, HeaderOut, Message, Response, is_one_hop_header, is_own_header};
+use hookgate_core::{Head, Header, HeaderOut, Message, Relay, Response, is_one_hop_header, is_own_header};
 
 use crate::host::{self, Map, Result};
 use crate::pairs::Pairs;
@@ -58,8 +58,7 @@ impl Address {
 
     /// With a received query behind its own.
     pub(crate) fn with(&self, query: &str) -> Self {
-        let separator = if self.path.contains('?') { "&" } else { "?" };
-        Self { authority: self.authority.clone(), path: [&self.path, separator, query].concat() }
+        Self { authority: self.authority.clone(), path: Relay::path(&self.path, query) }
     }
 }
 
@@ -124,9 +123,9 @@ fn is_forwarded(name: &[u8]) -> bool {
     !name.starts_with(b":") && !is_envoys && !is_one_hop_header(name)
 }
 
-/// The headers of an answer to the sender.
-pub(crate) fn of_answer(response: &Response) -> Pairs {
-    Pairs::of(&own(response).collect::<Vec<_>>())
+/// Answers the sender. `details` go to the access log.
+pub(crate) fn answer(response: &Response, details: &str) -> Result<()> {
+    host::respond(response.status, details, &Pairs::of(&own(response).collect::<Vec<_>>()), &response.body)
 }
 
 /// The headers of an answer that takes the place of a target's, with its status and its length.

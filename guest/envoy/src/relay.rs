@@ -2,7 +2,6 @@
 //! remembered; a target's answer is the browser's.
 
 use alloc::borrow::ToOwned;
-use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -11,9 +10,9 @@ use hookgate_core::{Attempt, HeaderOut, Onward, Outcome, Redirect, Response};
 use crate::callout;
 use crate::delivery::{Held, Remainder};
 use crate::headers::{self, Address};
-use crate::host::{self, Fault, Level, Map, Result};
+use crate::host::{self, Fault, Map, Result};
 use crate::policy::Policy;
-use crate::seen::note;
+use crate::seen::{count, note};
 
 /// A browser's request that a target has not answered.
 pub(crate) struct Relaying {
@@ -31,11 +30,10 @@ pub(crate) fn send_on(policy: &Policy, redirect: Redirect<'_>, query: &str) -> R
     let (setup_link, outcome) = (redirect.setup_link.to_owned(), redirect.outcome.as_str());
     note("hookgate.source", &setup_link);
     note("hookgate.redirect", outcome);
-    host::log(Level::Info, &format!("hookgate: unsigned redirect setup_link={setup_link} outcome={outcome}"));
     let relay = match redirect.onward {
         Onward::Page(page) => {
-            tell(policy, &setup_link, "redirected");
-            host::respond(page.status, "hookgate_redirected", &headers::of_answer(&page), &page.body)?;
+            count(policy, &setup_link, "redirected");
+            headers::answer(&page, "hookgate_redirected")?;
             return Ok(None);
         }
         Onward::Target(relay) => relay,
@@ -61,7 +59,7 @@ impl Relaying {
             let remainder = Held::new(bare).replace(self.failed(policy, outcome))?;
             return Ok(Some((remainder, self.until)));
         }
-        tell(policy, &self.setup_link, "relayed");
+        count(policy, &self.setup_link, "relayed");
         for HeaderOut { name, value } in &self.answer_headers {
             if host::header(Map::ResponseHeaders, name).is_err() {
                 host::set_header(Map::ResponseHeaders, name, value.as_bytes())?;
@@ -72,20 +70,15 @@ impl Relaying {
 
     /// The target has not answered in time.
     pub(crate) fn late(&self, policy: &Policy) -> Result<()> {
-        let response = self.failed(policy, Outcome::TimedOut);
-        host::respond(response.status, "hookgate_settled", &headers::of_answer(&response), &response.body)
+        headers::answer(&self.failed(policy, Outcome::TimedOut), "hookgate_settled")
     }
 
     fn failed(&self, policy: &Policy, outcome: Outcome) -> Response {
         let target = policy.endpoints.get(self.target).map_or("", |endpoint| &endpoint.target);
         let result = if outcome == Outcome::TimedOut { "timed-out" } else { "failed" };
-        tell(policy, &self.setup_link, result);
-        host::log(Level::Warn, &format!("hookgate: redirect {result} setup_link={} target={target}", self.setup_link));
-        policy.gate.settle(&[Attempt { target, outcome }]).response
+        count(policy, &self.setup_link, result);
+        let response = policy.gate.settle(&[Attempt { target, outcome }]).response;
+        policy.refusals.add(&self.setup_link, result, response.status);
+        response
     }
-}
-
-fn tell(policy: &Policy, setup_link: &str, result: &'static str) {
-    policy.stats.request(setup_link, result);
-    note("hookgate.result", result);
 }

@@ -11,16 +11,16 @@ use crate::policy::Policy;
 pub(crate) fn report(policy: &Policy, refusal: &Refusal<'_>) {
     let source = refusal.source.unwrap_or_default();
     let result = refusal.rejection.map_or("handshake", |rejection| rejection.as_str());
+    note("hookgate.source", source);
     count(policy, source, result);
     if refusal.rejection.is_some() {
         policy.refusals.add(source, result, refusal.response.status);
     }
 }
 
-/// A count and the access log's words for what a request came to.
-pub(crate) fn count(policy: &Policy, source: &str, result: &'static str) {
-    policy.stats.request(source, result);
-    note("hookgate.source", source);
+/// A count and the access log's word for what a request came to, which `place` took: a source or a setup link.
+pub(crate) fn count(policy: &Policy, place: &str, result: &'static str) {
+    policy.stats.request(place, result);
     note("hookgate.result", result);
 }
 

@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
-use hookgate_core::{Admission, Decision, Intake, Refusal, Request};
+use hookgate_core::{Admission, Decision, Intake, Refusal, Request, Response};
 
 use crate::callout::{self, Calls};
 use crate::delivery::{self, Delivery, Remainder};
@@ -15,7 +15,7 @@ use crate::host::{self, Buffer, Fault, Level, Map, Result, Side};
 use crate::pairs::Pairs;
 use crate::policy::Policy;
 use crate::relay::{self, Relaying};
-use crate::seen::{count, describe, report};
+use crate::seen::{count, describe, note, report};
 
 /// How long a request's body may take to begin before the switch is taken to be missing, in nanoseconds.
 const SWITCH_WAIT: u64 = 700_000_000;
@@ -212,7 +212,7 @@ impl Stream {
         };
         if plan.is_empty() {
             let response = plan.settle(&policy);
-            host::respond(response.status, "hookgate_settled", &headers::of_answer(&response), &response.body)?;
+            headers::answer(&response, "hookgate_settled")?;
             self.state = State::Answered;
             return Ok(Action::Pause);
         }
@@ -415,7 +415,7 @@ impl Stream {
         self.state = State::Answered;
         let Refusal { response, rejection, .. } = refusal;
         let details = format!("hookgate_{}", rejection.map_or("handshake", |rejection| rejection.as_str()));
-        host::respond(response.status, &details, &headers::of_answer(response), &response.body)?;
+        headers::answer(response, &details)?;
         Ok(Action::Pause)
     }
 
@@ -432,8 +432,9 @@ impl Stream {
             );
         }
         let refused = host::act_for(id).and_then(|()| {
+            note("hookgate.source", source);
             count(&self.policy, source, REASON);
-            host::respond(STATUS, "hookgate_missing-switch", &Pairs::default(), b"service unavailable\n")
+            headers::answer(&Response::plain(STATUS), "hookgate_missing-switch")
         });
         if let Err(fault) = refused {
             self.break_off(fault);
@@ -461,8 +462,7 @@ impl Stream {
 /// Refuses the request at hand because the host failed.
 pub(crate) fn refuse_for(fault: Fault) -> Action {
     host::log(Level::Error, &format!("hookgate: a request was refused: {fault}"));
-    let refused = host::respond(500, "hookgate_host_failure", &Pairs::default(), b"internal server error\n");
-    if refused.is_err() {
+    if headers::answer(&Response::plain(500), "hookgate_host_failure").is_err() {
         // There is nothing left to try: the request stays where it is.
         let _ = host::close(Side::Request);
     }

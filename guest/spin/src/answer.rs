@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hookgate_core::{Admission, Decision, Gate, Head, HeaderOut, Intake, Refusal, Request, Response};
+use hookgate_core::{Admission, Decision, Gate, Head, Intake, Refusal, Request, Response};
 
 use crate::bindings::wasi::clocks::wall_clock;
 use crate::bindings::wasi::http::types::IncomingRequest;
@@ -21,12 +21,12 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(9);
 /// Answers a request.
 pub(crate) async fn answer(incoming: &IncomingRequest) -> Answer {
     let deadline = Instant::now().after(ANSWER_WITHIN);
-    let Some(gate) = config::gate() else { return plain(500).into() };
+    let Some(gate) = config::gate() else { return Response::plain(500).into() };
     let received = Received::new(incoming);
     let headers = received.headers();
     let head = received.head(&headers);
     match gate.admit(&head) {
-        Admission::NotOurs => plain(404).into(),
+        Admission::NotOurs => Response::plain(404).into(),
         Admission::Respond(refusal) => refused(refusal).into(),
         Admission::Redirect(redirect) => redirect::send_on(gate, redirect, &head, &received.fields, deadline).await,
         Admission::Read(intake) => deliver(gate, incoming, intake, head, &received.fields, deadline).await.into(),
@@ -42,8 +42,8 @@ async fn deliver(
     deadline: Instant,
 ) -> Response {
     let mut body = Vec::new();
-    let Ok(consumed) = incoming.consume() else { return plain(400) };
-    let Ok(stream) = consumed.stream() else { return plain(400) };
+    let Ok(consumed) = incoming.consume() else { return Response::plain(400) };
+    let Ok(stream) = consumed.stream() else { return Response::plain(400) };
     loop {
         match chunk(&stream, deadline).await {
             Ok(Some(bytes)) => {
@@ -53,21 +53,21 @@ async fn deliver(
                 body.extend_from_slice(&bytes);
             }
             Ok(None) => break,
-            Err(Broken::Cut) => return plain(400),
-            Err(Broken::Late) => return plain(408),
+            Err(Broken::Cut) => return Response::plain(400),
+            Err(Broken::Late) => return Response::plain(408),
         }
     }
 
     let request = Request { head, body: &body };
     match intake.finish(gate, &request, now()) {
-        Decision::NotOurs | Decision::Redirect(_) => plain(404),
+        Decision::NotOurs | Decision::Redirect(_) => Response::plain(404),
         Decision::Respond(refusal) => refused(refusal),
         Decision::Deliver(deliver) => {
             let original = Original { fields, body: &body };
             let carrier = Carrier { gate, request, original, deadline, clock: now };
             carrier.carry(&deliver).await.unwrap_or_else(|StoreError(reason)| {
                 log::line(&format!("503 source={} store: {reason}", deliver.proof.source));
-                plain(503)
+                Response::plain(503)
             })
         }
     }
@@ -84,17 +84,4 @@ fn refused(refusal: Refusal<'_>) -> Response {
 /// Unix seconds.
 fn now() -> u64 {
     wall_clock::now().seconds
-}
-
-/// An answer of this shell's own, for what the core is not asked about.
-fn plain(status: u16) -> Response {
-    let reason = match status {
-        400 => "bad request\n",
-        404 => "not found\n",
-        408 => "request timeout\n",
-        503 => "service unavailable\n",
-        _ => "internal server error\n",
-    };
-    let content_type = HeaderOut { name: "content-type", value: "text/plain; charset=utf-8".to_owned() };
-    Response { status, headers: vec![content_type], body: reason.into() }
 }

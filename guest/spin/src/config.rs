@@ -59,6 +59,6 @@ fn every_target_has_a_url(gate: &Gate) -> bool {
 
 fn explain(errors: &[PolicyError]) {
     for error in errors {
-        log::line(&format!("policy: {}: {}", error.pointer, error.message));
+        log::line(&format!("policy: {error}"));
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use hookgate_core::{Attempt, Deliver, Gate, Message, Outcome, Request, Response, Target, Verdict};
+use hookgate_core::{Attempt, Deliver, Gate, Message, Outcome, Request, Response, Settlement, Target, Verdict};
 
 use crate::claims::{Claims, Found, Id, StoreError};
 use crate::forward::Original;
@@ -50,7 +50,7 @@ impl<'a> Carrier<'a> {
     pub(crate) async fn carry(&self, deliver: &Deliver<'a>) -> Result<Response, StoreError> {
         if deliver.dispatches.is_empty() {
             let settlement = self.gate.settle(&[]);
-            report(deliver, &[], settlement.response.status);
+            report(deliver, &[], &settlement);
             return Ok(settlement.response);
         }
         let deadline = self.deadline;
@@ -79,7 +79,7 @@ impl<'a> Carrier<'a> {
             let what = if delivered.is_empty() { "claims not given back" } else { "delivered, but not remembered" };
             log::line(&format!("{what}: {reason}"));
         }
-        report(deliver, &tried, settlement.response.status);
+        report(deliver, &tried, &settlement);
         Ok(settlement.response)
     }
 
@@ -138,20 +138,27 @@ fn ids<'d>(deliver: &'d Deliver<'_>, target: &'d str, events: &'d [usize]) -> im
 }
 
 /// One line in the log, of names and numbers only.
-fn report(deliver: &Deliver<'_>, tried: &[Tried<'_>], status: u16) {
+fn report(deliver: &Deliver<'_>, tried: &[Tried<'_>], settlement: &Settlement) {
+    let mut rules: Vec<&str> = deliver.routes.iter().map(|route| route.rule.unwrap_or("otherwise")).collect();
+    rules.dedup();
     let mut line = format!(
-        "{status} source={} secret={} events={}",
+        "{} source={} secret={} events={} rules={}",
+        settlement.response.status,
         deliver.proof.source,
         deliver.proof.secret,
-        deliver.delivery.events.len()
+        deliver.delivery.events.len(),
+        rules.join(",")
     );
+    if deliver.dispatches.is_empty() {
+        line.push_str(" dropped");
+    }
     if deliver.unreadable.is_some() {
         line.push_str(" unreadable");
     }
     for contradiction in &deliver.delivery.contradictions {
         line.push_str(&format!(" contradicts={}", contradiction.header));
     }
-    for tried in tried {
+    for (tried, verdict) in tried.iter().zip(&settlement.verdicts) {
         let outcome = match tried.outcome {
             Outcome::Answered(status) => status.to_string(),
             Outcome::TimedOut => "timed-out".to_owned(),
@@ -159,7 +166,8 @@ fn report(deliver: &Deliver<'_>, tried: &[Tried<'_>], status: u16) {
             Outcome::InFlight => "in-flight".to_owned(),
             Outcome::Duplicate => "duplicate".to_owned(),
         };
-        line.push_str(&format!(" {}={outcome}", tried.target));
+        let given_up = if *verdict == Verdict::Rejected { "(given-up)" } else { "" };
+        line.push_str(&format!(" {}={outcome}{given_up}", tried.target));
     }
     log::line(&line);
 }

@@ -61,7 +61,8 @@ impl Original<'_> {
         let exchange = async {
             let method = if head { Method::Head } else { Method::Get };
             let fields = self.headers(&relay.drop_headers, &relay.set_headers);
-            let (response, outgoing) = open(fields, &method, url, &url.with(query), deadline)?;
+            let (response, outgoing) =
+                open(fields, &method, url, &Relay::path(url.path_and_query.as_str(), query), deadline)?;
             let response = beside(answered(&response), write(outgoing, b"")).await?;
             let mut answer = Answer { status: response.status(), fields: end_to_end(&response), body: Vec::new() };
             for HeaderOut { name, value } in &relay.answer_headers {

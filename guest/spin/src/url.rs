@@ -22,13 +22,6 @@ impl Url {
         let path_and_query = parts.path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
         Some(Url { https, authority: parts.authority?, path_and_query })
     }
-
-    /// Its path and query, with a received query behind its own.
-    pub(crate) fn with(&self, query: &str) -> String {
-        let own = self.path_and_query.as_str();
-        let separator = if own.contains('?') { "&" } else { "?" };
-        [own, separator, query].concat()
-    }
 }
 
 #[cfg(test)]
@@ -41,9 +34,7 @@ mod tests {
         assert!(url.https);
         assert_eq!(url.authority.as_str(), "bot.example:8443");
         assert_eq!(url.path_and_query.as_str(), "/hook?a=b");
-        assert_eq!(url.with("c=d"), "/hook?a=b&c=d");
         assert_eq!(Url::parse("http://app.spin.internal").unwrap().path_and_query.as_str(), "/");
-        assert_eq!(Url::parse("http://app.spin.internal").unwrap().with("c=d"), "/?c=d");
         for wrong in ["", "/hook", "bot:3000", "ftp://bot/hook", "redis://bot"] {
             assert_eq!(Url::parse(wrong), None, "{wrong}");
         }

@@ -144,9 +144,9 @@ fn shrink(shell: &Shell, module: &Path, small: &Path, level: &str) -> anyhow::Re
         "simd",
     ]
     .map(|feature| format!("--enable-{feature}"));
-    // Below 1024 is only the end of the stack, which grows down towards 0: no address is made by wrapping around. In their new
-    // order the functions that are called in most places have the shortest numbers.
-    let always = ["--low-memory-unused", "--strip-debug", "--const-hoisting", "--reorder-functions"];
+    // Again and again until nothing gets smaller. Below 1024 is only the end of the stack, which grows down towards 0: no address is
+    // made by wrapping around. In their new order the functions that are called in most places have the shortest numbers.
+    let always = ["--converge", "--low-memory-unused", "--strip-debug", "--const-hoisting", "--reorder-functions"];
     cmd!(shell, "wasm-opt {level} {always...} {features...} {module} --output {small}")
         .quiet()
         .run()

@@ -44,6 +44,10 @@ written! {
         pub transcript: Option<JsonStr<'a>>,
         /// Kapso's stored copy: readable without credentials, so treat it as a secret.
         pub media_url: Option<JsonStr<'a>>,
+        /// What else is known of the stored copy.
+        pub media_data: Option<MediaData<'a>>,
+        /// The contact's name.
+        pub contact_name: Option<JsonStr<'a>>,
         /// The content by type.
         pub content: Content<'a>,
         /// The history so far, oldest first.
@@ -149,6 +153,18 @@ record! {
         pub voice: Option<bool> = "voice",
         /// An animated sticker.
         pub animated: Option<bool> = "animated",
+    }
+}
+
+record! {
+    /// What Kapso knows of a file that it stored.
+    pub struct MediaData<'a> {
+        /// The file's name.
+        pub filename: Option<JsonStr<'a>> = "filename",
+        /// The media type.
+        pub content_type: Option<JsonStr<'a>> = "content_type",
+        /// Its size in bytes.
+        pub byte_size: Option<u64> = "byte_size",
     }
 }
 
@@ -267,6 +283,8 @@ record! {
         pub name: Option<JsonStr<'a>> = "name",
         /// Its language's code.
         pub language: Option<JsonStr<'a>> = "language" . "code",
+        /// The raw JSON of what it was filled with.
+        pub components: Option<Span> = "components",
     }
 }
 
@@ -284,6 +302,7 @@ record! {
 
 record! {
     /// Why a message failed.
+    #[derive(Copy)]
     pub struct MessageError<'a> {
         /// Meta's code.
         pub code: Option<i64> = "code",
@@ -293,6 +312,8 @@ record! {
         pub message: Option<JsonStr<'a>> = "message",
         /// In more sentences.
         pub details: Option<JsonStr<'a>> = "error_data" . "details",
+        /// Where Meta explains it.
+        pub href: Option<JsonStr<'a>> = "href",
     }
 }
 
@@ -309,6 +330,8 @@ record! {
         pub recipient_id: Option<JsonStr<'a>> = "recipient_id",
         /// Why it failed.
         pub errors: Vec<MessageError<'a>> = "errors",
+        /// The raw JSON of what it costs.
+        pub pricing: Option<Span> = "pricing",
     }
 }
 
@@ -333,6 +356,22 @@ record! {
         pub created_at: Option<JsonStr<'a>> = "created_at",
         /// ISO 8601.
         pub updated_at: Option<JsonStr<'a>> = "updated_at",
+        /// How it goes.
+        pub activity: Option<Activity<'a>> = "kapso",
+    }
+}
+
+record! {
+    /// What Kapso counts of a conversation.
+    pub struct Activity<'a> {
+        /// Where some bodies have the contact's name.
+        pub contact_name: Option<JsonStr<'a>> = "contact_name",
+        /// How many messages there were.
+        pub messages_count: Option<u64> = "messages_count",
+        /// ISO 8601: when the customer last wrote, from when on WhatsApp allows free messages for 24 hours.
+        pub last_inbound_at: Option<JsonStr<'a>> = "last_inbound_at",
+        /// ISO 8601: when the business last wrote.
+        pub last_outbound_at: Option<JsonStr<'a>> = "last_outbound_at",
     }
 }
 
@@ -380,7 +419,9 @@ record! {
         origin: Option<JsonStr<'a>> = "origin",
         has_media: Option<bool> = "has_media",
         content: Option<JsonStr<'a>> = "content",
-        transcript: Option<JsonStr<'a>> = "transcript" or "text",
+        transcript: Option<JsonStr<'a>> = "transcript" | "transcription" or "text",
+        contact_name: Option<JsonStr<'a>> = "contact_name",
+        media_data: Option<MediaData<'a>> = "media_data",
         media_url: Option<JsonStr<'a>> = "media_url",
         statuses: Vec<Status<'a>> = "statuses",
     }
@@ -398,6 +439,13 @@ impl<'a> Read<'a> for Option<Message<'a>> {
     fn read(&mut self, reader: &mut Reader<'a>) -> Result<()> {
         *self = record::read::<Option<Raw<'a>>>(reader)?.map(Message::from);
         Ok(())
+    }
+}
+
+impl<'a> Conversation<'a> {
+    /// The contact's name, wherever it stands.
+    pub(super) fn contact_name(&self) -> Option<JsonStr<'a>> {
+        self.contact_name.or(self.activity.as_ref().and_then(|activity| activity.contact_name))
     }
 }
 
@@ -419,8 +467,13 @@ impl Message<'_> {
 impl<'a> From<Raw<'a>> for Message<'a> {
     fn from(mut raw: Raw<'a>) -> Self {
         let kapso = core::mem::take(&mut raw.kapso);
+        let status = kapso.status.or(raw.status);
         let mut errors = core::mem::take(&mut raw.errors);
         errors.extend(raw.error.take());
+        // v2 says it in the history alone.
+        if errors.is_empty() && status.is_some_and(|status| status.plain() == Some("failed")) {
+            errors = kapso.statuses.last().map(|last| last.errors.clone()).unwrap_or_default();
+        }
         Self {
             id: raw.whatsapp_message_id.or(raw.id),
             timestamp: raw.timestamp.or(raw.created_at),
@@ -432,13 +485,15 @@ impl<'a> From<Raw<'a>> for Message<'a> {
             context_id: raw.context_id,
             referral: raw.referral,
             direction: kapso.direction.or(raw.direction),
-            status: kapso.status.or(raw.status),
+            status,
             processing_status: kapso.processing_status,
             origin: kapso.origin.or(raw.origin),
             has_media: kapso.has_media,
             rendered: kapso.content.or(raw.content),
             transcript: kapso.transcript,
             media_url: kapso.media_url,
+            media_data: kapso.media_data,
+            contact_name: kapso.contact_name,
             content: raw.into_content(),
             statuses: kapso.statuses,
             errors,

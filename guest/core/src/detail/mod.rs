@@ -7,8 +7,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 pub use message::{
-    Button, ContactCard, ContactPhone, Content, Conversation, FlowReply, Location, Media, Message, MessageError, Order,
-    OrderItem, Reaction, Reply, Status, SystemMessage, Template,
+    Activity, Button, ContactCard, ContactPhone, Content, Conversation, FlowReply, Location, Media, MediaData, Message,
+    MessageError, Order, OrderItem, Reaction, Reply, Status, SystemMessage, Template,
 };
 pub use project::{
     AccountEvent, AgentRun, ConfigEvent, ContactEvent, ConversationEvent, MarketingPreference, PhoneNumberEvent,
@@ -113,6 +113,7 @@ fn of_meta<'a>(event: &Event<'a>, reader: &mut Reader<'a>) -> Result<Detail<'a>,
         (Some("outbound"), None) => Detail::Status(record::read(reader)?),
         (Some(_), origin) => {
             let mut message = record::read::<Option<Message<'a>>>(reader)?.unwrap_or_default();
+            message.contact_name = event.contact_name;
             if origin.is_some() {
                 message.echoed();
             } else {

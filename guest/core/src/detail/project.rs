@@ -17,7 +17,7 @@ written! {
         pub conversation: Conversation<'a>,
         /// The minutes without a message.
         pub inactive_minutes: Option<u32>,
-        /// The message since when.
+        /// WhatsApp's id of the message since when.
         pub since_message_id: Option<JsonStr<'a>>,
     }
 }
@@ -174,9 +174,17 @@ written! {
         /// ISO 8601.
         pub created_at: Option<JsonStr<'a>>,
         /// ISO 8601.
+        pub started_at: Option<JsonStr<'a>>,
+        /// ISO 8601.
         pub finished_at: Option<JsonStr<'a>>,
+        /// Where Kapso's API tells how it goes.
+        pub status_url: Option<JsonStr<'a>>,
         /// The raw JSON of the result.
         pub result: Option<Span>,
+        /// The raw JSON of what a human is to approve.
+        pub pending_approval: Option<Span>,
+        /// The raw JSON of what was attached to the run.
+        pub metadata: Option<Span>,
     }
 }
 
@@ -208,7 +216,9 @@ record! {
         occurred_at: Option<JsonStr<'a>> = "occurred_at",
         timestamp: Option<JsonStr<'a>> = "timestamp",
         created_at: Option<JsonStr<'a>> = "created_at",
+        started_at: Option<JsonStr<'a>> = "started_at",
         finished_at: Option<JsonStr<'a>> = "finished_at",
+        status_url: Option<JsonStr<'a>> = "status_url",
         status: Option<JsonStr<'a>> = "status",
         bare_project_id: Option<JsonStr<'a>> = "project_id",
         connection_type: Option<JsonStr<'a>> = "connection_type",
@@ -222,12 +232,14 @@ record! {
         agent: Option<JsonStr<'a>> = "agent" or "name",
         result: Option<Span> = "result",
         results: Option<Span> = "results",
+        pending_approval: Option<Span> = "pending_approval",
+        metadata: Option<Span> = "metadata",
         message: Option<Message<'a>> = "message",
         conversation: Option<Conversation<'a>> = "conversation",
         contact: Option<ContactEvent<'a>> = "contact",
         previous: ContactEvent<'a> = "previous",
         marketing_preference: Option<MarketingPreference<'a>> = "marketing_preference",
-        since_message_id: Option<JsonStr<'a>> = "since_message" . "id",
+        since_message_id: Option<JsonStr<'a>> = "since_message" . "whatsapp_message_id",
         inactive_minutes: Option<JsonStr<'a>> = "inactivity" . "minutes",
         whatsapp_config: Option<Config<'a>> = "whatsapp_config",
         project_id: Option<JsonStr<'a>> = "project" . "id",
@@ -325,6 +337,8 @@ impl<'a> Payload<'a> {
             _ => self.root,
         };
         if let Some(mut message) = raw.message {
+            let beside = raw.conversation.as_ref().and_then(Conversation::contact_name);
+            message.contact_name = message.contact_name.or(beside);
             message.conversation = raw.conversation;
             return Detail::Message(Box::new(message));
         }
@@ -368,13 +382,25 @@ impl<'a> Payload<'a> {
             error_code: data.error.code.or(root.error.code),
             error_message: data.error.message.or(root.error.message),
             created_at: data.created_at.or(root.created_at).or(root.timestamp),
+            started_at: data.started_at,
             finished_at: data.finished_at,
+            status_url: data.status_url,
             result: data.result.or(root.results),
+            pending_approval: data.pending_approval,
+            metadata: data.metadata,
         })
     }
 
+    /// A project's payload, which some pages of the documentation have in `data`. All of them name their project.
+    fn project_payload(self) -> Raw<'a> {
+        match self.data {
+            Some(data) if self.root.project_id.or(self.root.bare_project_id).is_none() => data,
+            _ => self.root,
+        }
+    }
+
     fn phone_number(self) -> Detail<'a> {
-        let raw = self.root;
+        let raw = self.project_payload();
         Detail::PhoneNumber(PhoneNumberEvent {
             id: raw.id,
             occurred_at: raw.occurred_at,
@@ -387,7 +413,7 @@ impl<'a> Payload<'a> {
     }
 
     fn account(self) -> Detail<'a> {
-        let raw = self.root;
+        let raw = self.project_payload();
         Detail::Account(AccountEvent {
             id: raw.id,
             occurred_at: raw.occurred_at,
@@ -400,7 +426,7 @@ impl<'a> Payload<'a> {
     }
 
     fn workflow(self) -> Detail<'a> {
-        let raw = self.root;
+        let raw = self.project_payload();
         Detail::Workflow(WorkflowEvent {
             execution_id: raw.workflow_execution_id,
             workflow_id: raw.workflow_id,
@@ -416,7 +442,7 @@ impl<'a> Payload<'a> {
     }
 
     fn project(self) -> Detail<'a> {
-        let raw = self.root;
+        let raw = self.project_payload();
         Detail::Project(ProjectEvent {
             id: raw.id,
             name: raw.name,

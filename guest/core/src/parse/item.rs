@@ -3,6 +3,7 @@
 use crate::event::{Event, Kind, Span};
 use crate::json::JsonStr;
 use crate::parse::key;
+use crate::parse::name;
 use crate::record::record;
 
 record! {
@@ -27,6 +28,8 @@ record! {
         conversation: Option<Conversation<'a>> = "conversation",
         contact: Option<Contact<'a>> = "contact",
         config: Option<Config<'a>> = "whatsapp_config",
+        project: Option<JsonStr<'a>> = "project" . "id",
+        bare_project: Option<JsonStr<'a>> = "project_id",
     }
 }
 
@@ -34,6 +37,9 @@ record! {
     #[derive(Copy)]
     pub(super) struct Message<'a> {
         pub(super) id: Option<JsonStr<'a>> = "id",
+        pub(super) from: Option<JsonStr<'a>> = "from",
+        /// Of a Meta forward, which has it beside its messages.
+        pub(super) contact_name: Option<JsonStr<'a>>,
         whatsapp_id: Option<JsonStr<'a>> = "whatsapp_message_id",
         pub(super) timestamp: Option<u64> = "timestamp",
         pub(super) r#type: Option<JsonStr<'a>> = "type",
@@ -63,7 +69,7 @@ record! {
         direction: Option<JsonStr<'a>> = "direction",
         status: Option<JsonStr<'a>> = "status",
         origin: Option<JsonStr<'a>> = "origin",
-        transcript: Option<JsonStr<'a>> = "transcript" or "text",
+        transcript: Option<JsonStr<'a>> = "transcript" | "transcription" or "text",
         phone_number_id: Option<JsonStr<'a>> = "phone_number_id",
         conversation_id: Option<JsonStr<'a>> = "whatsapp_conversation_id",
     }
@@ -130,21 +136,27 @@ impl<'a> Item<'a> {
     pub(super) fn contradicts(&self, name: &str, kind: Kind) -> bool {
         match &self.message {
             Some(message) => {
-                name == "whatsapp.message.received"
-                    && message.direction().is_some_and(|direction| direction.plain() == Some("outbound"))
+                name::is_without_message(name)
+                    || name == "whatsapp.message.received"
+                        && message.direction().is_some_and(|direction| direction.plain() == Some("outbound"))
             }
             None if self.conversation.is_some() || self.contact.is_some() => {
                 kind == Kind::Project || name.starts_with("whatsapp.message.")
             }
-            None => false,
+            None => kind == Kind::Whatsapp && self.is_of_project(),
         }
+    }
+
+    /// Whether it says which project it is about, as everything that is not about a conversation or contact does.
+    fn is_of_project(&self) -> bool {
+        self.config.is_some() || self.project.or(self.bare_project).is_some()
     }
 
     /// The kind of webhook that sends such items, where the shape tells.
     pub(super) fn implied_kind(&self) -> Option<Kind> {
         if self.message.is_some() || self.conversation.is_some() || self.contact.is_some() {
             Some(Kind::Whatsapp)
-        } else if self.config.is_some() {
+        } else if self.is_of_project() {
             Some(Kind::Project)
         } else {
             None
@@ -192,13 +204,13 @@ impl<'a> Item<'a> {
         let message = self.message.unwrap_or_default();
         let kapso = message.kapso.unwrap_or_default();
         let text = |found: Option<JsonStr<'a>>| found.map(JsonStr::text);
+        let numbers =
+            [self.phone_number_id, kapso.phone_number_id, conversation.phone_number_id, config.phone_number_id];
+        let mut numbers = numbers.into_iter().flatten();
+        let number = numbers.next();
         let mut event = Event {
-            phone_number_id: text(
-                self.phone_number_id
-                    .or(kapso.phone_number_id)
-                    .or(conversation.phone_number_id)
-                    .or(config.phone_number_id),
-            ),
+            phone_number_id: text(number),
+            names_another_number: numbers.any(|another| Some(another.raw()) != number.map(JsonStr::raw)),
             business_account_id: text(self.business_account_id.or(self.source_account).or(config.business_account_id)),
             customer_id: text(self.customer_id.or(contact.customer_id).or(config.customer_id)),
             conversation_id: text(conversation.id.or(self.conversation_id).or(kapso.conversation_id)),

@@ -7,8 +7,8 @@ use super::name::{Claims, check_batch, contradiction};
 use super::{Layout, Member, blank, idempotency_key, key};
 use crate::event::{Delivery, Event, Kind, NameOrigin, Span, Text};
 use crate::http::Header;
-use crate::json::{JsonStr, ParseError, Reader, Result};
-use crate::record::{self, record};
+use crate::json::{JsonStr, ParseError, Reader, Result, same};
+use crate::record::{self, Read, record};
 
 /// The `entry` array.
 pub(super) struct Entries<'a> {
@@ -40,6 +40,15 @@ record! {
         status: Option<JsonStr<'a>> = "status",
         timestamp: Option<u64> = "timestamp",
         recipient: Option<JsonStr<'a>> = "recipient_id",
+    }
+}
+
+record! {
+    /// One of the `contacts`, which stand beside the messages.
+    #[derive(Copy)]
+    struct Contact<'a> {
+        wa_id: Option<JsonStr<'a>> = "wa_id",
+        name: Option<JsonStr<'a>> = "profile" . "name",
     }
 }
 
@@ -198,9 +207,11 @@ impl<'a> Change<'a> {
     fn value(&mut self, reader: &mut Reader<'a>, room: &mut usize) -> Result<()> {
         // In the order of the body, which becomes the order of the events.
         let mut lists = Vec::new();
+        let mut contacts: Vec<Contact<'a>> = Vec::new();
         reader.object(&mut |reader, key| {
             let (which, read): (_, fn(&mut Reader<'a>) -> _) = match key {
                 "metadata" => return reader.member("phone_number_id", &mut self.phone_number_id),
+                "contacts" => return contacts.read(reader),
                 "messages" => (0, |reader| record::read(reader).map(Happening::Received)),
                 "message_echoes" => (1, |reader| record::read(reader).map(Happening::Echoed)),
                 "statuses" => (2, |reader| record::read(reader).map(Happening::Changed)),
@@ -210,12 +221,25 @@ impl<'a> Change<'a> {
             lists.push((which, list(reader, room, read)?));
             Ok(())
         })?;
-        for (_, list) in lists {
+        for (_, mut list) in lists {
+            for (happening, _) in &mut list {
+                if let Happening::Received(message) = happening {
+                    message.contact_name = name(&contacts, message.from);
+                }
+            }
             self.arrays.push(list.iter().map(|(_, span)| *span).collect());
             self.happenings.extend(list);
         }
         Ok(())
     }
+}
+
+/// The name of the contact that a message is from: the one with its number, or the only one there is.
+fn name<'a>(contacts: &[Contact<'a>], from: Option<JsonStr<'a>>) -> Option<JsonStr<'a>> {
+    let is_of = |contact: &&Contact<'a>| {
+        contacts.len() == 1 || from.is_some_and(|from| contact.wa_id.is_some_and(|id| same(id.raw(), from.raw())))
+    };
+    contacts.iter().find(is_of)?.name
 }
 
 /// The elements of the array that stands here, as many as there is room for.
@@ -254,6 +278,7 @@ impl<'a> Happening<'a> {
                 (message, "outbound", "sent")
             }
         };
+        event.contact_name = message.contact_name;
         event.text = message.spoken().map(JsonStr::text);
         event.message_id = message.id.map(JsonStr::text);
         event.timestamp = message.timestamp;

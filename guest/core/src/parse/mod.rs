@@ -65,17 +65,7 @@ pub(crate) fn delivery<'a>(
     body: &'a [u8],
     max_events: u32,
 ) -> Result<Delivery<'a>, ParseError> {
-    read(headers, body, max_events, max_events)
-}
-
-/// The first events of a delivery that has more than it may have.
-pub(crate) fn beginning<'a>(headers: &[Header<'a>], body: &'a [u8], events: u32) -> Result<Delivery<'a>, ParseError> {
-    read(headers, body, events, u32::MAX)
-}
-
-/// Reads `limit` events of at most `max_events`.
-fn read<'a>(headers: &[Header<'a>], body: &'a [u8], limit: u32, max_events: u32) -> Result<Delivery<'a>, ParseError> {
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let limit = usize::try_from(max_events).unwrap_or(usize::MAX);
     let mut reader = Reader::new(json::text(body)?);
     let mut root = Root::default();
     let (is_object, span) =
@@ -113,6 +103,7 @@ fn blank<'a>(kind: Kind, name: Option<Text<'a>>, span: Span) -> Event<'a> {
         kind,
         payload_version: None,
         phone_number_id: None,
+        names_another_number: false,
         business_account_id: None,
         customer_id: None,
         conversation_id: None,
@@ -123,6 +114,7 @@ fn blank<'a>(kind: Kind, name: Option<Text<'a>>, span: Span) -> Event<'a> {
         message_type: None,
         new_conversation: None,
         test: false,
+        contact_name: None,
         text: None,
         timestamp: None,
         item_key: String::new(),
@@ -160,7 +152,7 @@ impl<'a> Root<'a> {
         {
             return entries.into_delivery(headers, &claims, body, span, max_events);
         }
-        let flagged = self.batch.unwrap_or(claims.batch);
+        let flagged = self.batch.unwrap_or(claims.is_batch());
         let signed = self.item.signed_name().and_then(JsonStr::short).map(JsonStr::text);
         let mut layout = Layout { arrays: Vec::new(), batch_size: self.batch_size };
         let (first, mut events, batch) = match self.data {
@@ -192,7 +184,10 @@ impl<'a> Root<'a> {
             event.name.clone_from(&resolved.name);
             event.kind = resolved.kind;
             event.payload_version.clone_from(&resolved.version);
-            event.test |= self.item.test();
+            if self.item.test() && !event.test {
+                event.test = true;
+                event.item_key = key::of_bytes(event.span.of(body));
+            }
         }
         Ok(Delivery {
             kind: resolved.kind,
@@ -218,7 +213,7 @@ impl<'a> Data<'a> {
         let is_array = reader.array(|reader| {
             count = count.saturating_add(1);
             if count > limit {
-                return reader.skip().map(drop);
+                return reader.pass();
             }
             let (item, span): (Item<'_>, _) = reader.spanned(record::read)?;
             events.push(item.event(span, body));

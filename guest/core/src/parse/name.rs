@@ -5,14 +5,14 @@ use alloc::vec::Vec;
 
 use super::item::Item;
 use crate::event::{Contradiction, Kind, NameOrigin, Text};
-use crate::http::{self, Header};
+use crate::http::{self, Header, SEVERAL};
 use crate::json::same;
 
 /// What the headers say; none of it is signed.
 pub(super) struct Claims<'a> {
     pub(super) event: Option<&'a str>,
-    pub(super) version: Option<&'a str>,
-    pub(super) batch: bool,
+    version: Option<&'a str>,
+    batch: Option<&'a str>,
     batch_size: Option<&'a str>,
 }
 
@@ -21,9 +21,13 @@ impl<'a> Claims<'a> {
         Self {
             event: http::text(headers, "x-webhook-event"),
             version: http::text(headers, "x-webhook-payload-version"),
-            batch: http::text(headers, "x-webhook-batch").is_some_and(|flag| flag.eq_ignore_ascii_case("true")),
+            batch: http::text(headers, "x-webhook-batch"),
             batch_size: http::text(headers, "x-batch-size"),
         }
+    }
+
+    pub(super) fn is_batch(&self) -> bool {
+        self.batch.is_some_and(|flag| flag.eq_ignore_ascii_case("true"))
     }
 }
 
@@ -36,11 +40,7 @@ pub(super) struct Resolved<'a> {
     pub(super) contradictions: Vec<Contradiction>,
 }
 
-/// Families whose payloads hold no message, as those of projects hold none: under such a name, a body with a message in it is
-/// something else.
-const WITHOUT_MESSAGE: [&str; 2] = ["whatsapp.conversation.", "whatsapp.contact."];
-
-/// The names of message events whose meaning the body repeats as direction and status.
+/// The names of message events, whose meaning the body repeats as direction and status.
 const MESSAGE_EVENTS: [&str; 5] = [
     "whatsapp.message.received",
     "whatsapp.message.sent",
@@ -64,7 +64,7 @@ pub(super) fn resolve<'a>(claims: &Claims<'a>, signed: Option<Text<'a>>, first: 
             contradictions.push(contradiction("x-webhook-event", claimed, implied));
             (Some(Text::Borrowed(implied)), NameOrigin::Body)
         }
-        (Some(claimed), None, None) if first.contradicts(claimed, kind_of(claimed)) => {
+        (Some(claimed), None, None) if claimed == SEVERAL || first.contradicts(claimed, kind_of(claimed)) => {
             contradictions.push(contradiction("x-webhook-event", claimed, "another kind of event"));
             (None, NameOrigin::None)
         }
@@ -78,9 +78,13 @@ pub(super) fn resolve<'a>(claims: &Claims<'a>, signed: Option<Text<'a>>, first: 
 
 /// Whether a body with a message in it would bear the name out.
 fn body_repeats(name: &str) -> bool {
-    MESSAGE_EVENTS.contains(&name)
-        || kind_of(name) == Kind::Project
-        || WITHOUT_MESSAGE.iter().any(|family| name.starts_with(family))
+    name == SEVERAL || MESSAGE_EVENTS.contains(&name) || is_without_message(name)
+}
+
+/// Whether payloads of this name hold no message.
+pub(super) fn is_without_message(name: &str) -> bool {
+    kind_of(name) == Kind::Project
+        || ["whatsapp.conversation.", "whatsapp.contact."].iter().any(|family| name.starts_with(family))
 }
 
 /// The kind of webhook that sends events of this name: by prefix, never by a closed list.
@@ -120,15 +124,15 @@ impl<'a> Resolved<'a> {
 
 /// Compares the batch headers with the number of items, none if the body is no batch.
 pub(super) fn check_batch(contradictions: &mut Vec<Contradiction>, claims: &Claims<'_>, items: Option<usize>) {
-    if !claims.batch && claims.batch_size.is_none() {
-        return;
+    let (flag, size) = match items {
+        Some(items) => ("true", items.to_string()),
+        None => ("not a batch", "not a batch".to_string()),
+    };
+    if let Some(claimed) = claims.batch.filter(|_| claims.is_batch() != items.is_some()) {
+        contradictions.push(contradiction("x-webhook-batch", claimed, flag));
     }
-    let actual = items.map_or_else(|| "not a batch".to_string(), |items| items.to_string());
-    let flag = if claims.batch && items.is_none() { Some("true") } else { None };
-    for (header, claimed) in [("x-webhook-batch", flag), ("x-batch-size", claims.batch_size)] {
-        if let Some(claimed) = claimed.filter(|claimed| *claimed != actual) {
-            contradictions.push(contradiction(header, claimed, &actual));
-        }
+    if let Some(claimed) = claims.batch_size.filter(|claimed| *claimed != size) {
+        contradictions.push(contradiction("x-batch-size", claimed, &size));
     }
 }
 

@@ -50,7 +50,7 @@ impl core::error::Error for PolicyError {}
 
 /// Which signature header a source's deliveries carry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Scheme {
+pub(crate) enum Scheme {
     /// `X-Webhook-Signature`, Kapso's own.
     #[default]
     Kapso,
@@ -62,7 +62,7 @@ pub enum Scheme {
 
 /// What a target is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum BodyForm {
+pub(crate) enum BodyForm {
     /// The body as received, byte for byte, or a batch envelope with just the target's items.
     #[default]
     AsReceived,

@@ -133,10 +133,10 @@ fn targets_stand_in_the_order_of_the_document() {
     let gate = Gate::compile(text, &SECRETS).unwrap();
     let [zebra, ant] = gate.targets() else { panic!() };
     assert_eq!((zebra.name(), zebra.url(), zebra.cluster()), ("zebra", Some("https://example.org:8443/a?b=c"), None));
-    assert_eq!((zebra.timeout_ms(), zebra.give_up_on(), zebra.body), (9_000, &[410, 422][..], BodyForm::AsReceived));
+    assert_eq!((zebra.timeout_ms(), &*zebra.give_up_on, zebra.body), (9_000, &[410, 422][..], BodyForm::AsReceived));
     assert!(zebra.sign_with.is_none());
     assert_eq!((ant.name(), ant.url(), ant.cluster()), ("ant", None, Some("ant")));
-    assert_eq!((ant.timeout_ms(), ant.give_up_on(), ant.body), (8_000, &[][..], BodyForm::OnePerEvent));
+    assert_eq!((ant.timeout_ms(), &*ant.give_up_on, ant.body), (8_000, &[][..], BodyForm::OnePerEvent));
     assert!(ant.sign_with.is_some());
 }
 

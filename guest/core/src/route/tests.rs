@@ -25,6 +25,8 @@ fn gate(rules: &Value) -> Gate {
 
 fn event() -> Event<'static> {
     Event {
+        names_another_number: false,
+        contact_name: None,
         name: None,
         kind: Kind::Unknown,
         payload_version: None,
