@@ -21,7 +21,7 @@ pub enum LoadError {
         #[source]
         error: std::io::Error,
     },
-    /// The bytes are not a component that imports nothing and exports the gate of this version's contract.
+    /// The bytes are not a component that exports the gate of this version's contract and imports nothing, or SHA-256 alone.
     #[error("not a Hookgate component: {0}")]
     NotAPlugin(String),
     /// The cache directory that the options name cannot be used.

@@ -1,6 +1,6 @@
 //! Verifies, parses and routes the webhooks that [Kapso](https://kapso.ai) sends for WhatsApp, inside your own process and
-//! outside its trust: the logic is a WebAssembly component that imports nothing. It can compute, within a bound of time and
-//! memory, and that is all it can do.
+//! outside its trust: the logic is a WebAssembly component that imports nothing, or this crate's SHA-256 alone. It can compute,
+//! within a bound of time and memory, and that is all it can do.
 //!
 //! The component comes with the crate. From nothing to a decision it takes five steps.
 //!
@@ -92,7 +92,7 @@
 //!
 //! A call takes microseconds, so nothing is asynchronous. On a runtime, call from its threads; give bodies of megabytes to a
 //! blocking thread. [`Options::instances`] chooses between reusing instances, which is the default, and a fresh one for
-//! each call, which isolates calls from each other at the price of some tens of microseconds. [`Gate::warm`] makes reused instances
+//! each call, which isolates calls from each other at the price of some ten microseconds. [`Gate::warm`] makes reused instances
 //! ahead of the calls that need them.
 //!
 //! # Features

@@ -29,6 +29,11 @@ pub fn program() -> PathBuf {
     there(profile.join("hookgate").with_extension(std::env::consts::EXE_EXTENSION), "cargo build --package hookgate")
 }
 
+/// Where the programs under test keep the component's machine code from one run to the next.
+pub fn cache() -> PathBuf {
+    target().join("tmp/cache")
+}
+
 fn target() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../target")
 }

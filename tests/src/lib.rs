@@ -17,6 +17,6 @@ pub mod running;
 pub mod spin;
 pub mod upstream;
 
-pub use built::{artifact, program, server};
+pub use built::{artifact, cache, program, server};
 pub use delivery::{Delivery, hmac_sha256, item};
 pub use ran::{Ran, run};

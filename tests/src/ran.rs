@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::program;
+use crate::{cache, program};
 
 /// What a run left.
 pub struct Ran {
@@ -34,8 +34,7 @@ impl Ran {
 pub fn run(arguments: &[&str], input: &[u8], variables: &[(&str, &str)]) -> Ran {
     let mut command = Command::new(program());
     command.args(arguments).env_clear().envs(variables.iter().copied());
-    // The machine code of the component is kept from one run to the next.
-    command.env("XDG_CACHE_HOME", std::env::temp_dir().join("hookgate-tests"));
+    command.env("XDG_CACHE_HOME", cache());
     command.current_dir(env!("CARGO_MANIFEST_DIR"));
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("the program starts");

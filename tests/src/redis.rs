@@ -5,7 +5,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
@@ -49,6 +50,17 @@ impl Redis {
         // What it still writes goes nowhere, so that it never waits for a reader.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Redis { port, _folder: folder, _server: server }
+    }
+
+    /// The first line of its answer to a command.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub async fn ask(&self, command: &str) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.expect("it is there");
+        stream.write_all(format!("{command}\r\n").as_bytes()).await.expect("it reads");
+        let mut lines = BufReader::new(stream).lines();
+        timeout(PATIENCE, lines.next_line()).await.expect("it answers").expect("it answers").expect("it answers")
     }
 
     /// Where it is.

@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::Notify;
 
-use crate::program;
+use crate::{cache, program};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -73,7 +73,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts a command that serves, on free ports, with these variables besides the environment's own.
+    /// Starts a command that serves, on free ports, with nothing in its environment but these variables.
     ///
     /// # Panics
     /// When it does not start.
@@ -82,6 +82,9 @@ impl Running {
             .arg(command)
             .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
             .args(args)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("XDG_CACHE_HOME", cache())
             .envs(env.iter().copied().collect::<HashMap<_, _>>())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -35,14 +35,16 @@ fn options(instances: Instances) -> Options {
 }
 
 fn gate(instances: Instances) -> Gate {
-    let plugin = Plugin::from_bytes(&misbehaving(), &options(instances)).unwrap();
-    plugin.compile("{}", &Secrets::new()).unwrap()
+    gate_of(&options(instances))
 }
 
 /// A gate whose calls may take long, for a machine that has much else to do.
 fn patient(instances: Instances) -> Gate {
-    let options = Options { time_per_call: Duration::from_secs(60), ..options(instances) };
-    Plugin::from_bytes(&misbehaving(), &options).unwrap().compile("{}", &Secrets::new()).unwrap()
+    gate_of(&Options { time_per_call: Duration::from_secs(60), ..options(instances) })
+}
+
+fn gate_of(options: &Options) -> Gate {
+    Plugin::from_bytes(&misbehaving(), options).unwrap().compile("{}", &Secrets::new()).unwrap()
 }
 
 fn decide(gate: &Gate, now: u64) -> Result<Decision, CallError> {
@@ -115,7 +117,7 @@ fn a_call_that_never_ends_is_broken_off_at_its_limit() {
 
 #[test]
 fn others_are_served_meanwhile() {
-    let gate = gate(REUSE);
+    let gate = gate_of(&Options { time_per_call: Duration::from_secs(2), ..options(REUSE) });
     thread::scope(|scope| {
         let stuck = scope.spawn(|| decide(&gate, NEVER_ENDS));
         while !stuck.is_finished() {
@@ -128,7 +130,7 @@ fn others_are_served_meanwhile() {
 #[test]
 fn more_callers_than_instances_take_turns() {
     for instances in [REUSE, Instances::Fresh] {
-        let gate = gate(instances);
+        let gate = patient(instances);
         thread::scope(|scope| {
             for caller in 0..8 {
                 let gate = &gate;

@@ -3,8 +3,9 @@
 use std::fs;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use hookgate::policy::{Document, ReadError};
 use hookgate::types::{
@@ -155,25 +156,33 @@ fn replaced_while_used(instances: Instances) {
         plugin.compile(policy, &Secrets::from([("K", secret)])).unwrap()
     };
     let shared = SharedGate::new(gate("old"));
-    let done = AtomicBool::new(false);
+    let (seen, have_seen_the_old) = mpsc::channel();
+    let began = Instant::now();
     thread::scope(|scope| {
-        for _ in 0..3 {
-            scope.spawn(|| {
+        for seen in [seen.clone(), seen.clone(), seen] {
+            let mut seen = Some(seen);
+            let shared = &shared;
+            scope.spawn(move || {
                 let (old, new) = (batch().signed("old"), batch().signed("new"));
                 let mut swapped = false;
-                while !done.load(Ordering::Relaxed) {
+                while !swapped {
+                    assert!(began.elapsed() < Duration::from_secs(60), "the new gate is there");
                     let gate = shared.load();
                     let genuine = |delivery| lend(delivery, |request| gate.verify(request, NOW)).unwrap().is_ok();
                     let (old, new) = (genuine(&old), genuine(&new));
                     assert!(old != new, "a gate is one policy from the first call to the last");
-                    assert!(!swapped || new, "nobody goes back");
                     swapped = new;
+                    if let Some(seen) = seen.take() {
+                        seen.send(old).expect("it is waited for");
+                    }
                 }
             });
         }
+        for _ in 0..3 {
+            assert_eq!(have_seen_the_old.recv(), Ok(true));
+        }
         let before = shared.swap(gate("new"));
         assert!(lend(&batch().signed("old"), |request| before.verify(request, NOW)).unwrap().is_ok());
-        done.store(true, Ordering::Relaxed);
     });
     assert!(lend(&batch().signed("new"), |request| shared.load().verify(request, NOW)).unwrap().is_ok());
 }

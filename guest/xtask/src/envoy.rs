@@ -37,6 +37,8 @@ pub(crate) fn run(shell: &Shell, house: &House, once: bool) -> anyhow::Result<()
             TcpListener::bind(address).with_context(|| format!("{address}, where {name} listens, is taken"))?;
         thread::spawn(move || listener.incoming().flatten().for_each(|stream| drop(show(name, stream))));
     }
+    // Freed at once: only to know that nobody else would get what is sent there.
+    drop(TcpListener::bind(LISTENER).with_context(|| format!("{LISTENER}, where Envoy is to listen, is taken"))?);
     let mut child = Command::new(envoy)
         .args(["--config-path", CONFIG, "--concurrency", "2", "--disable-hot-restart", "--log-level", "warning"])
         .args(["--component-log-level", "wasm:info"])
@@ -102,6 +104,7 @@ impl Example {
     /// Posts this body under the example's headers; the answer's status.
     fn post(&self, body: &[u8]) -> anyhow::Result<u16> {
         let mut stream = TcpStream::connect(LISTENER)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
         let headers: String = self.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let length = body.len();
         write!(

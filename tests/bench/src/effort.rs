@@ -1,5 +1,6 @@
 //! How much is done for a number.
 
+use std::fmt;
 use std::time::Duration;
 
 /// How much is done for a number.
@@ -52,5 +53,15 @@ impl Effort {
             sustained: seconds.map_or(effort.sustained, Duration::from_secs),
             ..effort
         }
+    }
+}
+
+impl fmt::Display for Effort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} rounds in process of {:?} a row, {} rounds under load of {:?} a server, {:?} at 80 % load, {} keys.",
+            self.rounds, self.slice, self.load_rounds, self.loaded, self.sustained, self.keys
+        )
     }
 }

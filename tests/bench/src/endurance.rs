@@ -38,7 +38,7 @@ struct Keys {
     /// To begin and to commit one.
     claim: Duration,
     /// Resident memory when the store was full for the first time, and in the end.
-    full: u64,
+    full: Option<u64>,
     end: u64,
     remembered: usize,
 }
@@ -48,7 +48,7 @@ fn keys(count: u64) -> anyhow::Result<Keys> {
     eprintln!("Endurance: {count} keys.");
     let store = store();
     let mut spent = Duration::ZERO;
-    let mut full = 0;
+    let mut full = None;
     let myself = std::process::id();
     on_this_thread(async {
         for chunk in (0..count).step_by(10_000) {
@@ -63,14 +63,14 @@ fn keys(count: u64) -> anyhow::Result<Keys> {
             spent += cpu::of_this_thread()? - began;
             // Twice over, so that a table that grows by doubling has done so.
             if chunk == u64::from(CAP) * 2 {
-                full = memory(myself)?;
+                full = Some(memory(myself)?);
             }
         }
         Ok(())
     })?;
     let claim = Duration::from_secs_f64(spent.as_secs_f64() / count as f64);
     let end = memory(myself)?;
-    Ok(Keys { count, claim, full: if full == 0 { end } else { full }, end, remembered: store.held().delivered })
+    Ok(Keys { count, claim, full, end, remembered: store.held().delivered })
 }
 
 /// How often a key that several threads wanted at once was given to exactly one.
@@ -111,7 +111,9 @@ fn key(index: u64) -> Key {
 
 fn findings(keys: &Keys, winners: u64, sustained: &Sustained) -> Findings {
     let claim = keys.claim.as_secs_f64() * 1e6;
-    let growth = keys.end as f64 / keys.full as f64;
+    // Too few keys do not fill it.
+    let full = keys.full.map_or(f64::NAN, |full| full as f64);
+    let growth = keys.end as f64 / full;
     let table = Table {
         title: "Endurance: keys".to_owned(),
         about: format!(
@@ -120,12 +122,7 @@ fn findings(keys: &Keys, winners: u64, sustained: &Sustained) -> Findings {
             keys.count
         ),
         columns: ["µs a key", "MB full", "MB in the end", "remembered"].map(str::to_owned).into(),
-        rows: vec![vec![
-            amount(claim),
-            amount(keys.full as f64 / 1e6),
-            amount(keys.end as f64 / 1e6),
-            keys.remembered.to_string(),
-        ]],
+        rows: vec![vec![amount(claim), amount(full / 1e6), amount(keys.end as f64 / 1e6), keys.remembered.to_string()]],
     };
     let mut goals = vec![
         Goal::at_most("T11", format!("{} distinct keys: memory in the end / when full", keys.count), 1.05, 1.0)

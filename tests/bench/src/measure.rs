@@ -54,7 +54,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let Arguments { quick, rounds, seconds, .. } = *arguments;
     let effort = Effort::new(quick, rounds, seconds);
     let enduring = Effort::new(quick, rounds, seconds.or((!quick).then_some(HOUR)));
-    let mut report = Report::new();
+    let mut report = Report::new(&effort);
     for part in &arguments.parts {
         report.add(match part {
             Part::Process => process::run(&effort, &arguments.portable)?,

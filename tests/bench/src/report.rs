@@ -10,6 +10,7 @@ use comfy_table::{CellAlignment, ContentArrangement, TableStyle, presets};
 use serde::Serialize;
 
 use crate::chart::{self, Panel};
+use crate::effort::Effort;
 use crate::goal::Goal;
 use crate::machine::Machine;
 use crate::series::Series;
@@ -20,6 +21,7 @@ pub(crate) struct Report {
     /// Unix seconds.
     began: u64,
     machine: Machine,
+    effort: String,
     measures: Vec<Measure>,
     goals: Vec<Goal>,
     #[serde(skip)]
@@ -56,11 +58,12 @@ pub(crate) struct Table {
 }
 
 impl Report {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(effort: &Effort) -> Self {
         let began = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         Report {
             began,
             machine: Machine::this(),
+            effort: effort.to_string(),
             measures: Vec::new(),
             goals: Vec::new(),
             tables: Vec::new(),
@@ -83,7 +86,7 @@ impl Report {
         self.goals.sort_by_key(|goal| goal.target.trim_start_matches('T').parse::<u32>().unwrap_or(u32::MAX));
         let goals = goals(&self.goals);
         goals.print();
-        let mut markdown = format!("# What Hookgate costs\n\n{}\n", self.machine);
+        let mut markdown = format!("# What Hookgate costs\n\n{}\n\n{}\n", self.machine, self.effort);
         for table in [&goals].into_iter().chain(&self.tables) {
             let _ = write!(
                 markdown,

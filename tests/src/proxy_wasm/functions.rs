@@ -68,6 +68,7 @@ fn buffers(linker: &mut Linker<World>) -> wasmtime::Result<()> {
                     return Err(BAD_ARGUMENT);
                 }
                 let end = (start + max).min(length(&bytes));
+                host.data_mut().fetched += end.saturating_sub(start) as usize;
                 Ok(bytes.get(start as usize..end as usize).unwrap_or_default().to_vec())
             })
         },
@@ -122,7 +123,7 @@ fn maps(linker: &mut Linker<World>) -> wasmtime::Result<()> {
     })?;
     linker.func_wrap("env", "proxy_set_header_map_pairs", |mut host: Host<'_>, map: u32, at: u32, size: u32| {
         answer(&mut host, "set_header_map_pairs", |host| {
-            let fields = fields(&read(host, Run(at, size))?);
+            let fields = fields(&read(host, Run(at, size))?)?;
             *self::map(host.data_mut(), map).ok_or(BAD_ARGUMENT)? = fields;
             Ok(())
         })
@@ -249,7 +250,7 @@ fn streams(linker: &mut Linker<World>) -> wasmtime::Result<()> {
          token: u32| {
             answer(&mut host, "http_call", |host| {
                 let cluster = String::from_utf8_lossy(&read(host, Run(cluster, cluster_size))?).into_owned();
-                let headers = fields(&read(host, Run(headers, headers_size))?);
+                let headers = fields(&read(host, Run(headers, headers_size))?)?;
                 let body = read(host, Run(body, body_size))?;
                 read(host, Run(trailers, trailers_size))?;
                 let complete = [":method", ":path", ":authority"]
@@ -278,8 +279,9 @@ fn streams(linker: &mut Linker<World>) -> wasmtime::Result<()> {
             answer(&mut host, "send_local_response", |host| {
                 let details = read(host, Run(details, details_size))?;
                 let body = read(host, Run(body, body_size))?;
-                let headers = fields(&read(host, Run(headers, headers_size))?);
+                let headers = fields(&read(host, Run(headers, headers_size))?)?;
                 if let Some(stream) = host.data_mut().stream() {
+                    assert!(stream.local.is_none(), "a request is answered once");
                     stream.local = Some(Local { status, details, headers, body });
                 }
                 Ok(())
@@ -440,9 +442,15 @@ fn pairs(fields: &[Header]) -> Vec<u8> {
     bytes
 }
 
-/// A map out of proxy-wasm's form. As in proxy-wasm-cpp-host, anything wrong with it makes it empty.
-fn fields(bytes: &[u8]) -> Vec<Header> {
-    read_fields(bytes).unwrap_or_default()
+/// proxy-wasm-cpp-host takes no larger map, and none of more fields.
+const MAP_BYTES: usize = 1 << 20;
+const MAP_FIELDS: usize = 1024;
+
+/// A map out of proxy-wasm's form. As in proxy-wasm-cpp-host, anything wrong with it makes it empty, and one that is too large is
+/// refused.
+fn fields(bytes: &[u8]) -> Result<Vec<Header>, u32> {
+    let fields = read_fields(bytes).unwrap_or_default();
+    if bytes.len() > MAP_BYTES || fields.len() > MAP_FIELDS { Err(BAD_ARGUMENT) } else { Ok(fields) }
 }
 
 fn read_fields(bytes: &[u8]) -> Option<Vec<Header>> {

@@ -101,6 +101,8 @@ pub struct World {
     pub fault: Option<Fault>,
     /// How many host functions have been called.
     pub called: usize,
+    /// How many bytes of buffers were asked for.
+    pub fetched: usize,
     /// In milliseconds; 0 for none.
     pub tick_period: u32,
     pub(super) configuration: Vec<u8>,

@@ -236,7 +236,7 @@ async fn targets_that_do_not_answer_in_time_get_504_whatever_the_route_says() {
         edge.bot.now(Reply::Hang);
         let start = Instant::now();
         assert_eq!(edge.post(&message("wamid.A1")).await.status, 504, "{targets:?}");
-        assert!((900..3000).contains(&start.elapsed().as_millis()), "{targets:?}: {:?}", start.elapsed());
+        assert!((900..8000).contains(&start.elapsed().as_millis()), "{targets:?}: {:?}", start.elapsed());
     }
 }
 

@@ -27,6 +27,21 @@ fn status(vm: &mut Vm, id: u32) -> Option<u16> {
     vm.answer(id).map(|answer| answer.status)
 }
 
+/// As the host has it: a map of more than 1,024 fields is refused.
+#[test]
+fn what_the_host_refuses_to_call_is_tried_again() {
+    let mut vm = filter(&to_three());
+    let mut request = message("wamid.A1");
+    request.headers.extend((0..1100).map(|number| (format!("x-{number}").into_bytes(), b"1".to_vec())));
+    let (id, _) = passed(vm.send(&request));
+    assert!(vm.world().calls.is_empty());
+    vm.target_answers(id, 200, &[b"thanks"]);
+    assert_eq!(status(&mut vm, id), Some(502));
+    let (again, _) = passed(vm.send(&message("wamid.A1")));
+    assert_eq!(vm.world().calls.len(), 1, "the first took it, and the others may");
+    vm.delete(again);
+}
+
 #[test]
 fn the_held_request_becomes_the_message() {
     let mut vm = filter(&to_bot());

@@ -77,6 +77,8 @@ fn a_body_that_comes_byte_by_byte_is_read_once() {
     let at: Vec<_> = (1..delivery.body.len()).collect();
     let (_, message) = passed(vm.send(&Request::post(PATH, &delivery).cut(&at)));
     assert_eq!(message.body, delivery.body);
+    // Piece by piece, and once more as a whole.
+    assert!(vm.world().fetched <= 2 * delivery.body.len(), "{} bytes", vm.world().fetched);
 }
 
 #[test]

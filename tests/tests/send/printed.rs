@@ -61,7 +61,9 @@ fn parse_reads_the_path_and_the_events_that_were_asked_for() {
     std::fs::write(&file, printed(&[url, "-n", "50", "--events", "whatsapp.conversation.*"])).expect("a file");
     let output = hookgate(&["parse", "--json", file.to_str().expect("text"), "--secret", "K=whsec_1"]);
     assert!(output.status.success());
-    for line in String::from_utf8_lossy(&output.stdout).lines() {
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(printed.lines().count(), 50);
+    for line in printed.lines() {
         let line: Value = serde_json::from_str(line).expect("JSON");
         assert_eq!((&line["genuine"], &line["source"]), (&true.into(), &"whatsapp".into()));
         assert!(line["event"].as_str().is_some_and(|event| event.starts_with("whatsapp.conversation.")), "{line}");

@@ -48,11 +48,23 @@ async fn redis_begins_commits_and_releases() {
     assert_eq!(other.begin(stranger, &keys).await.unwrap(), expected);
 }
 
+/// A server that dies in the middle of a delivery leaves what it had begun.
+#[tokio::test]
+async fn what_was_begun_in_redis_is_free_again_by_itself() {
+    let server = Redis::start().await;
+    let store = redis(&server).await;
+    store.begin(Owner::unique(), &["a", "b"].map(|name| Key::new("bot", name))).await.unwrap();
+    let longest = "local most = 0 for _, key in ipairs(redis.call('KEYS', '*')) do local left = redis.call('PTTL', key) \
+                   if left < 0 then return -1 end most = math.max(most, left) end return most";
+    let longest = server.ask(&format!("EVAL \"{longest}\" 0")).await;
+    assert!(longest.strip_prefix(':').is_some_and(|ms| (1..=30_000).contains(&ms.parse().unwrap_or(-1))), "{longest}");
+}
+
 #[tokio::test]
 async fn redis_forgets_after_the_window() {
     let server = Redis::start().await;
     let store = redis(&server).await;
-    store.configure(DedupeSettings { window_s: 1, max_keys: 1000 });
+    store.configure(DedupeSettings { window_s: 3, max_keys: 1000 });
     let (key, owner) = ([Key::new("bot", "a")], Owner::unique());
     store.begin(owner, &key).await.unwrap();
     store.commit(owner, &key).await.unwrap();

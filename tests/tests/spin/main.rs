@@ -18,6 +18,13 @@ use serde_json::{Value, json};
 /// The secret of every source here.
 pub(crate) const SECRET: &str = hooked::SECRET;
 
+/// What is ignored stands in the runner's summary.
+#[test]
+#[ignore = "without `spin` on the path, or SPIN naming one, every test here runs on wasmtime alone"]
+fn a_real_spin_is_there() {
+    assert_eq!(Runtime::all().len(), 2);
+}
+
 /// The shipped app with this policy and the secrets `SECRET` and `TARGET_SECRET`.
 pub(crate) fn app(policy: &Value) -> App {
     App::shipped()

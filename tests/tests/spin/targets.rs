@@ -37,6 +37,38 @@ async fn headers_go_on_without_those_for_one_hop_and_what_spin_added() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_target_gives_up_on_is_done_with_and_the_log_says_so() {
+    for runtime in Runtime::all() {
+        let mut upstream = Upstream::answering(Reply::Status(410)).await;
+        let mut policy = all_to(&upstream);
+        policy["targets"]["bot"]["give_up_on"] = json!([410]);
+        let served = Served::start(&runtime, &app(&policy).allow(&upstream.url())).await;
+        for _ in 0..2 {
+            assert_eq!(served.status(&Delivery::message("wamid.1", SECRET)).await, 200);
+        }
+        assert_eq!(upstream.rest().len(), 1, "it is not sent again");
+        let log = served.running.log();
+        assert!(log.contains("rules=messages bot=410(given-up)") && log.contains("bot=duplicate"), "{log}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_header_says_against_the_body_is_in_the_log() {
+    for runtime in Runtime::all() {
+        let mut upstream = Upstream::answering(Reply::Status(200)).await;
+        let served = Served::to(&runtime, &upstream).await;
+        let forged = Delivery::message("wamid.1", SECRET).with("X-Webhook-Event", "whatsapp.message.failed");
+        assert_eq!(served.status(&forged).await, 200);
+        assert_eq!(
+            upstream.next().await.headers.get_all("x-webhook-event").iter().collect::<Vec<_>>(),
+            ["whatsapp.message.received"]
+        );
+        let log = served.running.log();
+        assert!(log.contains("contradicts=x-webhook-event"), "{log}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_batch_is_shared_out_in_order_and_signed_for_each_target() {
     for runtime in Runtime::all() {
         let (mut texts, mut all) =

@@ -41,7 +41,7 @@ described! {
         pub(crate) targets: Option<ByName<Target>>,
         /// The memory of what was delivered, so that nothing is delivered to a target twice.
         pub(crate) dedupe: Option<Dedupe>,
-        /// What is refused because it is too large.
+        /// What is too large.
         pub(crate) limits: Option<Limits>,
     }
 
@@ -190,7 +190,7 @@ described! {
         /// that it came with, and a rewritten one has none.
         pub(crate) sign_with: Option<NamedSecret<Key>>,
         /// `as-received`: the body as it came, or a batch of just this target's items. `one-per-event`: one request for each
-        /// event. `normalized`: one shape for v1, v2, batches and Meta forwards.
+        /// event, unless those of a Meta forward would come to more than twice `limits.body_bytes`. `normalized`: one shape for v1, v2, batches and Meta forwards.
         #[cfg_attr(feature = "schema", schemars(extend("default" = "as-received")))]
         pub(crate) body: Option<BodyForm>,
         /// Status codes with which the target refuses a message for good: it is counted as rejected and not sent again.
@@ -207,12 +207,13 @@ described! {
         pub(crate) max_keys: Option<Whole<1, 100_000_000>>,
     }
 
-    /// What is refused because it is too large.
+    /// What is too large.
     pub(crate) struct Limits {
         /// The largest body, in bytes. Meta sends up to 3 MB.
         #[cfg_attr(feature = "schema", schemars(extend("default" = BODY_BYTES)))]
         pub(crate) body_bytes: Option<Whole<1, 67_108_864>>,
-        /// The most events in one delivery. Meta sends up to 1000.
+        /// The most events in one delivery. Meta sends up to 1000. A delivery with more goes whole to `otherwise`; where secrets
+        /// are looked up by phone number, no tenant's secret speaks for it.
         #[cfg_attr(feature = "schema", schemars(extend("default" = EVENTS)))]
         pub(crate) events: Option<Whole<1, 100_000>>,
     }
