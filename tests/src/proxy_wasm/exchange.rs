@@ -267,6 +267,7 @@ impl Vm {
     /// When the filter traps.
     pub fn out_of_turn(&mut self, id: u32, callback: u32, size: u32, end: bool) -> bool {
         self.world().enter(id);
+        self.world().out_of_turn = true;
         let (store, callbacks, end) = (&mut self.store, &self.callbacks, u32::from(end));
         let action = match callback % 7 {
             0 => callbacks.request_headers.call(store, (id, size, end)),

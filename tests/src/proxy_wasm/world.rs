@@ -101,6 +101,8 @@ pub struct World {
     pub fault: Option<Fault>,
     /// How many host functions have been called.
     pub called: usize,
+    /// Callbacks have come in an order that no host has.
+    pub out_of_turn: bool,
     /// How many bytes of buffers were asked for.
     pub fetched: usize,
     /// In milliseconds; 0 for none.
