@@ -143,7 +143,10 @@ impl<'a> Item<'a> {
             None if self.conversation.is_some() || self.contact.is_some() => {
                 kind == Kind::Project || name.starts_with("whatsapp.message.")
             }
-            None => kind == Kind::Whatsapp && self.is_of_project(),
+            // What a hand-over holds is documented nowhere.
+            None => {
+                kind == Kind::Whatsapp && !name.starts_with("whatsapp.meta_business_agent.") && self.is_of_project()
+            }
         }
     }
 
