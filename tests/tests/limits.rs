@@ -21,6 +21,15 @@ fn decide(gate: &Gate, body: &str, signature: &str) -> Decision {
     gate.decide(&Request { head, body: body.as_bytes() }, NOW).expect("the component bears it")
 }
 
+/// A target that gets the events of Meta forwards one by one.
+fn one_by_one() -> Gate {
+    gate(&json!({
+        "sources": [{"name": "meta", "path": "/hook", "scheme": "meta", "secrets": ["SECRET"]}],
+        "otherwise": {"to": ["each"]},
+        "targets": {"each": {"url": "http://127.0.0.1/", "body": "one-per-event"}},
+    }))
+}
+
 fn repeated(item: &str, count: usize) -> String {
     vec![item; count].join(",")
 }
@@ -57,11 +66,7 @@ fn a_body_that_nobody_signed_cannot_take_more_than_it_is_worth() {
 
 #[test]
 fn as_many_updates_as_meta_sends_at_once_go_one_by_one() {
-    let gate = gate(&json!({
-        "sources": [{"name": "meta", "path": "/hook", "scheme": "meta", "secrets": ["SECRET"]}],
-        "otherwise": {"to": ["each"]},
-        "targets": {"each": {"url": "http://127.0.0.1/", "body": "one-per-event"}},
-    }));
+    let gate = one_by_one();
     let status = |number: usize| {
         let filler = "x".repeat(2500);
         format!(
@@ -81,11 +86,7 @@ fn as_many_updates_as_meta_sends_at_once_go_one_by_one() {
 /// Each body of its own would repeat what stands around the events.
 #[test]
 fn events_that_would_repeat_too_much_go_together() {
-    let gate = gate(&json!({
-        "sources": [{"name": "meta", "path": "/hook", "scheme": "meta", "secrets": ["SECRET"]}],
-        "otherwise": {"to": ["each"]},
-        "targets": {"each": {"url": "http://127.0.0.1/", "body": "one-per-event"}},
-    }));
+    let gate = one_by_one();
     let (pad, messages) = ("x".repeat(3_900_000), repeated(r#"{"id":"m"}"#, 1000));
     let value = format!(r#"{{"metadata":{{"phone_number_id":"1"}},"messages":[{messages}],"pad":"{pad}"}}"#);
     let body = meta(&format!(r#"{{"changes":[{{"field":"messages","value":{value}}}]}}"#));

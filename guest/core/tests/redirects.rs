@@ -4,7 +4,7 @@
 
 use std::sync::LazyLock;
 
-use hookgate_core::{Admission, Decision, Gate, Head, Onward, Redirect, RedirectOutcome, Request, Secret};
+use hookgate_core::{Admission, Decision, Gate, Head, Onward, Redirect, RedirectOutcome, Relay, Request, Secret};
 use proptest::prelude::*;
 
 const POLICY: &str = r#"{
@@ -130,5 +130,12 @@ fn every_documented_error_code_has_a_type_and_others_pass() {
         assert_eq!(outcome.as_str(), code);
         let RedirectOutcome::Failed(error) = outcome else { panic!("{code} is a failure") };
         assert_eq!(matches!(error, hookgate_core::SetupError::Other(_)), code == "business_not_verified");
+    }
+}
+
+#[test]
+fn a_received_query_stands_behind_a_targets_own() {
+    for (own, expected) in [("/hook?a=b", "/hook?a=b&c=d"), ("/hook", "/hook?c=d"), ("/", "/?c=d")] {
+        assert_eq!(Relay::path(own, "c=d"), expected);
     }
 }

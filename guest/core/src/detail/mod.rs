@@ -2,6 +2,7 @@
 
 mod message;
 mod project;
+mod raw;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
