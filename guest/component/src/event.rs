@@ -39,7 +39,7 @@ macro_rules! event {
             fn lift(place: Place) -> Self {
                 let mut fields = Fields::of(place);
                 // In this order.
-                Self { $($field: take(&mut fields),)* names_another_number: false, contact_name: None }
+                Self { $($field: take(&mut fields),)* contact_name: None }
             }
         }
     };

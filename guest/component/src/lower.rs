@@ -218,9 +218,14 @@ impl Lower for core::JsonStr<'_> {
     const LAYOUT: Layout = Layout::RUN;
 
     fn lower(&self, place: Place) {
-        let text = self.text();
-        text.lower(place);
-        ::core::mem::forget(text);
+        match self.plain() {
+            Some(plain) => plain.lower(place),
+            None => {
+                let text = self.text();
+                text.lower(place);
+                ::core::mem::forget(text);
+            }
+        }
     }
 
     #[cfg(test)]

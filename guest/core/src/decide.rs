@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use crate::answer;
 use crate::compose::{Dispatch, Envelope};
 use crate::detail::{self, Detail, Parsed};
-use crate::event::{Delivery, Event, Kind};
+use crate::event::{Delivery, Event, Kind, Text};
 use crate::gate::{Gate, Source};
 use crate::http::{Head, Header, Response, values};
 use crate::json::{self, ParseError};
@@ -221,17 +221,8 @@ impl Gate {
         now: u64,
     ) -> Result<(&'a str, Option<Said<'a>>), Rejection> {
         let mut said = source.keys.by_phone_number().then(|| self.read(request));
-        let events = said.iter().flat_map(|said| &said.delivery.events);
-        let numbers = events.filter_map(|event| {
-            // No tenant's secret speaks for a message that does not say whose it is, or says it in two ways.
-            let is_message = event.direction.is_some() || event.message_id.is_some();
-            match event.phone_number_id.as_deref() {
-                Some(number) if !event.names_another_number => Some(number),
-                Some(_) => Some(""),
-                None => is_message.then_some(""),
-            }
-        });
-        let secret = verifier.finish(&source.keys, request.body, numbers)?;
+        let ids = said.as_ref().map_or_else(Vec::new, |said| said.phone_number_ids(request.body));
+        let secret = verifier.finish(&source.keys, request.body, &ids)?;
         if let Some(max_age_s) = source.max_age_s {
             let said = said.get_or_insert_with(|| self.read(request));
             if too_old(&said.delivery, request.body, now, max_age_s) {
@@ -255,6 +246,22 @@ impl Gate {
 struct Said<'a> {
     delivery: Delivery<'a>,
     unreadable: Option<ParseError>,
+}
+
+impl Said<'_> {
+    /// The phone numbers that a tenant's secret must be for. No tenant's speaks for a message that does not say whose it is, nor
+    /// for a body that cannot be read.
+    fn phone_number_ids<'b>(&self, body: &'b [u8]) -> Vec<Text<'b>> {
+        if self.unreadable.is_some() {
+            return Vec::new();
+        }
+        let mut ids = parse::phone_number_ids(body);
+        let is_message = |event: &Event<'_>| event.direction.is_some() || event.message_id.is_some();
+        if self.delivery.events.iter().any(|event| event.phone_number_id.is_none() && is_message(event)) {
+            ids.push(Text::Borrowed(""));
+        }
+        ids
+    }
 }
 
 impl Intake {

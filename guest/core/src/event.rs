@@ -124,8 +124,6 @@ pub struct Event<'a> {
     pub payload_version: Option<Text<'a>>,
     /// The phone number's id.
     pub phone_number_id: Option<Text<'a>>,
-    /// Whether the item names another number too, in another place: then no tenant's secret speaks for it.
-    pub names_another_number: bool,
     /// The WhatsApp business account's id.
     pub business_account_id: Option<Text<'a>>,
     /// The Kapso customer's id.

@@ -19,6 +19,15 @@ pub struct Secret<'a> {
     pub value: &'a str,
 }
 
+impl Secret<'_> {
+    /// Whether what stands where a policy names a secret may well be a value, pasted there by mistake: then no message shows it.
+    /// Names are short, or in capitals, or words.
+    pub fn is_like_a_value(name: &str) -> bool {
+        let has = |kind: fn(&u8) -> bool| name.as_bytes().iter().any(kind);
+        name.len() >= 16 && has(u8::is_ascii_lowercase) && has(u8::is_ascii_digit)
+    }
+}
+
 impl fmt::Debug for Secret<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Secret({:?})", self.name)

@@ -45,7 +45,11 @@ impl core::fmt::Display for ParseError {
 
 impl core::error::Error for ParseError {}
 
-pub(crate) type Result<T> = core::result::Result<T, ParseError>;
+/// That a text cannot be read on. Why is known to the reader, so that what every value returns is small.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Fault;
+
+pub(crate) type Result<T> = core::result::Result<T, Fault>;
 
 /// What comes next inside an object or array.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -57,7 +61,7 @@ enum Next {
 }
 
 /// A body as text.
-pub(crate) fn text(body: &[u8]) -> Result<&str> {
+pub(crate) fn text(body: &[u8]) -> core::result::Result<&str, ParseError> {
     let text = simdutf8::basic::from_utf8(body).or_else(|_| core::str::from_utf8(body));
     text.map_err(|error| ParseError::NotJson(error.valid_up_to()))
 }
@@ -69,12 +73,14 @@ pub(crate) struct Reader<'a> {
     /// Where in the body the text begins.
     base: usize,
     depth: u32,
+    /// Why there was a fault, if there was one.
+    reason: ParseError,
 }
 
 impl<'a> Reader<'a> {
     /// A reader at the start of a text.
     pub(crate) fn new(text: &'a str) -> Self {
-        Self { text, at: 0, base: 0, depth: 0 }
+        Self { text, at: 0, base: 0, depth: 0, reason: ParseError::NotJson(0) }
     }
 
     /// A reader at a value that was found in this text before.
@@ -82,12 +88,17 @@ impl<'a> Reader<'a> {
         Self { base: span.start, ..Self::new(text.get(span.start..span.end).unwrap_or_default()) }
     }
 
-    /// Fails unless only blanks are left.
-    pub(crate) fn finish(mut self) -> Result<()> {
-        match self.peek() {
-            END if self.rest().is_empty() => Ok(()),
-            _ => self.fault(),
-        }
+    /// Reads a whole text with `read`, behind which only blanks may be left.
+    pub(crate) fn whole<T>(
+        text: &'a str,
+        read: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> core::result::Result<T, ParseError> {
+        let mut reader = Self::new(text);
+        let value = read(&mut reader).and_then(|value| match reader.peek() {
+            END if reader.rest().is_empty() => Ok(value),
+            _ => reader.fault(),
+        });
+        value.map_err(|Fault| reader.reason)
     }
 
     /// Calls `member` with each key of the object that stands here, the reader at the key's value, which `member` must
@@ -248,8 +259,10 @@ impl<'a> Reader<'a> {
         self.base.wrapping_add(self.at)
     }
 
-    fn fault<T>(&self) -> Result<T> {
-        Err(ParseError::NotJson(self.position()))
+    #[cold]
+    fn fault<T>(&mut self) -> Result<T> {
+        self.reason = ParseError::NotJson(self.position());
+        Err(Fault)
     }
 
     fn rest(&self) -> &'a [u8] {
@@ -339,7 +352,8 @@ impl<'a> Reader<'a> {
 
     fn descend(&mut self) -> Result<()> {
         if self.depth >= MAX_DEPTH {
-            return Err(ParseError::TooDeep(self.position()));
+            self.reason = ParseError::TooDeep(self.position());
+            return Err(Fault);
         }
         self.depth = self.depth.saturating_add(1);
         self.advance(1);

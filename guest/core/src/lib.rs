@@ -48,8 +48,10 @@ pub use event::{Batch, Contradiction, Delivery, Event, Kind, NameOrigin, Span};
 pub use gate::{Dedupe, Gate, Limits, Secret, Source, Target};
 pub use http::{Head, Header, HeaderOut, Response, is_one_hop_header, is_own_header};
 pub use json::{JsonStr, ParseError};
+pub use parse::printable;
 pub use policy::PolicyError;
 #[cfg(feature = "schema")]
 pub use policy::schema as policy_schema;
 pub use redirect::{Connection, Onward, Redirect, RedirectOutcome, Relay, SetupError};
 pub use verify::Rejection;
+pub use write::Quoted;

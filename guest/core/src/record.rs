@@ -1,7 +1,7 @@
-//! Records that are read member by member from a JSON object: what is missing or of another type than expected is none.
+//! Structs read member by member from a JSON object. A member that is missing or has an unexpected type becomes `None`.
 //!
-//! There are dozens of them, and guests are to be small: a record only says where the value under a key goes, the rest is the
-//! same code for all.
+//! There are dozens of them and guests must be small, so each record only maps keys to fields; all share the code that
+//! does the rest.
 
 use alloc::vec::Vec;
 
@@ -18,32 +18,23 @@ pub(crate) trait Read<'a> {
 
 /// A struct whose fields are members of an object.
 pub(crate) trait Record<'a> {
-    /// The keys of its fields.
-    fn keys(&self) -> &'static Keys;
-
     /// Takes the value at which a reader stands into the field whose key stands at `place` among them.
     fn take(&mut self, place: usize, reader: &mut Reader<'a>) -> Result<()>;
 }
 
 /// Takes the value under `key`, at which a reader stands, or passes over it.
-pub(crate) fn member<'a>(record: &mut dyn Record<'a>, key: &str, reader: &mut Reader<'a>) -> Result<()> {
-    let keys = record.keys();
-    member_here(record, keys, key, reader)
-}
-
-/// Takes every member of the object that a reader stands at. Anything else than an object is skipped, and false returned.
-pub(crate) fn members<'a>(record: &mut dyn Record<'a>, reader: &mut Reader<'a>) -> Result<bool> {
-    let keys = record.keys();
-    reader.object_here(|reader, key| member_here(record, keys, key, reader))
-}
-
-/// `keys` are the record's: asked for once for all its members.
 #[inline(always)]
-fn member_here<'a>(record: &mut dyn Record<'a>, keys: &Keys, key: &str, reader: &mut Reader<'a>) -> Result<()> {
+pub(crate) fn member<'a>(record: &mut dyn Record<'a>, keys: &Keys, key: &str, reader: &mut Reader<'a>) -> Result<()> {
     match keys.place(key) {
         Some(place) => record.take(place, reader),
         None => reader.pass(),
     }
+}
+
+/// Takes every member of the object that a reader stands at. Anything else than an object is skipped, and false returned.
+#[inline(never)]
+pub(crate) fn members<'a>(record: &mut dyn Record<'a>, keys: &Keys, reader: &mut Reader<'a>) -> Result<bool> {
+    reader.object_here(|reader, key| member(record, keys, key, reader))
 }
 
 /// The keys that a record knows, and where each stands among them: a hash table that is made when this is compiled.
@@ -110,6 +101,7 @@ impl Keys {
 
 /// Where to look for a key first: by its length, and the letters at its ends and in its middle.
 #[allow(clippy::as_conversions, reason = "only the lowest bits of a length count")]
+#[inline(always)]
 const fn home(key: &str) -> usize {
     let bytes = key.as_bytes();
     let (before, behind) = bytes.split_at(bytes.len() / 2);
@@ -212,12 +204,13 @@ macro_rules! record {
             }
         }
 
-        impl<'a> $crate::record::Record<'a> for $name<'a> {
-            fn keys(&self) -> &'static $crate::record::Keys {
-                static KEYS: $crate::record::Keys = $crate::record::Keys::new(&[$($($key, $($other_key,)*)?)*]);
-                &KEYS
-            }
+        impl $name<'_> {
+            /// The keys of its fields.
+            pub(crate) const KEYS: &'static $crate::record::Keys =
+                &$crate::record::Keys::new(&[$($($key, $($other_key,)*)?)*]);
+        }
 
+        impl<'a> $crate::record::Record<'a> for $name<'a> {
             fn take(&mut self, place: usize, reader: &mut $crate::json::Reader<'a>) -> $crate::json::Result<()> {
                 #[allow(non_camel_case_types, reason = "variants are the names of fields")]
                 enum Field { $($(#[doc = $key] $field,)?)* }
@@ -237,13 +230,13 @@ macro_rules! record {
         impl<'a> $crate::record::Read<'a> for $name<'a> {
             fn read(&mut self, reader: &mut $crate::json::Reader<'a>) -> $crate::json::Result<()> {
                 *self = Self::default();
-                $crate::record::members(self, reader).map(drop)
+                $crate::record::members(self, Self::KEYS, reader).map(drop)
             }
         }
 
         impl<'a> $crate::record::Read<'a> for Option<$name<'a>> {
             fn read(&mut self, reader: &mut $crate::json::Reader<'a>) -> $crate::json::Result<()> {
-                if !$crate::record::members(self.insert(Default::default()), reader)? {
+                if !$crate::record::members(self.insert(Default::default()), $name::KEYS, reader)? {
                     *self = None;
                 }
                 Ok(())

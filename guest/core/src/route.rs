@@ -153,7 +153,7 @@ impl Conditions {
         }
     }
 
-    /// The fields, by their place, for which all values that match can be told.
+    /// The fields, by position, for which the matching values can be enumerated (exact values, no prefixes).
     fn exact(&self) -> impl Iterator<Item = (usize, &[String])> {
         self.fields.iter().filter_map(|(field, wanted)| Some((*field, wanted.values()?)))
     }
@@ -175,10 +175,20 @@ impl Conditions {
     }
 }
 
+/// How much of a text is searched, in bytes: four times what WhatsApp allows, since a sender could make it all of the body, and
+/// every rule searches again.
+const SEARCHED: usize = 64 * 1024;
+
 /// Like `str::contains`, for parts that are not empty and without the code that it takes to search for long ones.
 fn contains(text: &str, part: &str) -> bool {
-    let starts = 0..=text.len().saturating_sub(part.len());
-    starts.into_iter().any(|start| text.as_bytes().get(start..).is_some_and(|rest| rest.starts_with(part.as_bytes())))
+    let Some((first, others)) = part.as_bytes().split_first() else { return true };
+    let mut rest = text.as_bytes().get(..SEARCHED).unwrap_or(text.as_bytes()).iter();
+    while rest.any(|byte| byte == first) {
+        if rest.as_slice().starts_with(others) {
+            return true;
+        }
+    }
+    false
 }
 
 /// Values of which any will do.

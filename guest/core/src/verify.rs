@@ -12,6 +12,7 @@ use hmac::digest::CtOutput;
 use hmac::{Hmac, KeyInit, Mac};
 use hookgate_sha256::Sha256;
 
+use crate::event::Text;
 use crate::gate::Source;
 use crate::http::{Header, values};
 use crate::index::Lists;
@@ -38,8 +39,8 @@ pub enum Rejection {
     MalformedSignature,
     /// No secret of the source gives this signature for these bytes.
     WrongSignature,
-    /// The source looks secrets up by phone number, and the body names none that it knows, several tenants' at once, two in one
-    /// event, or has more events than the policy's limit, so that nobody knows which.
+    /// The source looks secrets up by phone number, and the body names none that it knows, several tenants' at once, or none in a
+    /// message, or has more events than the policy's limit, so that nobody knows which.
     UnknownTenant,
     /// Everything in it that tells its time happened longer ago than the source's `max_age_s`.
     TooOld,
@@ -311,22 +312,22 @@ impl Verifier {
     ///
     /// # Errors
     /// `WrongSignature` or `UnknownTenant`, at the same cost.
-    pub(crate) fn finish<'k, 'p>(
+    pub(crate) fn finish<'k>(
         self,
         keys: &'k Keys,
         body: &[u8],
-        phone_numbers: impl Iterator<Item = &'p str> + Clone,
+        phone_numbers: &[Text<'_>],
     ) -> Result<&'k str, Rejection> {
         self.judge(keys, phone_numbers, |key| key.digest(black_box(body)))
     }
 
-    fn judge<'k, 'p>(
+    fn judge<'k>(
         self,
         keys: &'k Keys,
-        phone_numbers: impl Iterator<Item = &'p str> + Clone,
+        phone_numbers: &[Text<'_>],
         mut hash: impl FnMut(&Key) -> Digest,
     ) -> Result<&'k str, Rejection> {
-        let tenant = phone_numbers.clone().find_map(|id| keys.tenant(id));
+        let tenant = phone_numbers.iter().find_map(|id| keys.tenant(id));
         let candidates = tenant.unwrap_or(&keys.listed);
         let mut streamed = self.first.map(Mac::finalize);
         let mut reason = if candidates.is_empty() { Rejection::UnknownTenant } else { Rejection::WrongSignature };
@@ -337,7 +338,7 @@ impl Verifier {
                 continue;
             }
             let all_theirs = tenant.is_none()
-                || phone_numbers.clone().all(|id| keys.tenant(id).is_some_and(|secrets| secrets.contains(index)));
+                || phone_numbers.iter().all(|id| keys.tenant(id).is_some_and(|secrets| secrets.contains(index)));
             if all_theirs {
                 return Ok(secret);
             }

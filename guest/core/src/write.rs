@@ -9,7 +9,7 @@ use crate::event::{Span, Text};
 use crate::json::{JsonStr, plain_run};
 
 /// Text in quotes, as JSON has it: shown so, nothing in it can be taken for something around it.
-pub(crate) struct Quoted<'a>(pub(crate) &'a str);
+pub struct Quoted<'a>(pub &'a str);
 
 impl Display for Quoted<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {

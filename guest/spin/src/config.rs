@@ -42,7 +42,8 @@ fn variable(name: &str) -> Option<String> {
         Error::Undefined(_) => "is not among the component's variables in spin.toml",
         Error::Provider(_) | Error::Other(_) => "could not be read from its provider",
     };
-    log::line(&format!("variable {name:?} {reason}"));
+    let shown = if Secret::is_like_a_value(name) { "(not shown, it looks like a secret's value)" } else { name };
+    log::line(&format!("variable {shown:?} {reason}"));
     None
 }
 

@@ -17,7 +17,7 @@ pub use project::{
 };
 
 use crate::event::{Delivery, Event, Kind, Span};
-use crate::json::{self, JsonStr, ParseError, Reader};
+use crate::json::{self, JsonStr, Reader, Result};
 use crate::record::{self, record};
 use crate::write::{Write, Writer};
 
@@ -100,15 +100,18 @@ pub(crate) fn of_event<'a>(event: &Event<'a>, body: &'a str) -> Detail<'a> {
     read(event, &mut Reader::at(body, event.span)).unwrap_or(Detail::Other)
 }
 
-fn read<'a>(event: &Event<'a>, reader: &mut Reader<'a>) -> Result<Detail<'a>, ParseError> {
+fn read<'a>(event: &Event<'a>, reader: &mut Reader<'a>) -> Result<Detail<'a>> {
     if event.kind == Kind::Meta {
         return of_meta(event, reader);
     }
     let payload = project::Payload::read(reader)?;
-    Ok(payload.into_detail(event.name.as_deref().unwrap_or_default()))
+    Ok(match event.kind {
+        Kind::Project => payload.by_family(event.name.as_deref().unwrap_or_default()),
+        _ => payload.by_shape(),
+    })
 }
 
-fn of_meta<'a>(event: &Event<'a>, reader: &mut Reader<'a>) -> Result<Detail<'a>, ParseError> {
+fn of_meta<'a>(event: &Event<'a>, reader: &mut Reader<'a>) -> Result<Detail<'a>> {
     Ok(match (event.direction.as_deref(), &event.origin) {
         (None, _) => Detail::MetaChange(record::read(reader)?),
         (Some("outbound"), None) => Detail::Status(record::read(reader)?),

@@ -308,12 +308,12 @@ impl<'a> Payload<'a> {
         let mut payload = Self { root: Raw::default(), data: None };
         reader.object(&mut |reader, key| match key {
             "data" => payload.data.read(reader),
-            _ => record::member(&mut payload.root, key, reader),
+            _ => record::member(&mut payload.root, Raw::KEYS, key, reader),
         })?;
         Ok(payload)
     }
 
-    pub(super) fn into_detail(self, name: &str) -> Detail<'a> {
+    pub(super) fn by_family(self, name: &str) -> Detail<'a> {
         let families: [(&str, Family<'a>); 7] = [
             ("kapso_agent.", Self::agent_run),
             ("agent.", Self::agent_run),
@@ -329,7 +329,7 @@ impl<'a> Payload<'a> {
         }
     }
 
-    fn by_shape(self) -> Detail<'a> {
+    pub(super) fn by_shape(self) -> Detail<'a> {
         let raw = match self.data {
             Some(data) if data.message.is_some() || data.conversation.is_some() || data.whatsapp_config.is_some() => {
                 data

@@ -86,7 +86,7 @@ fn below(word: u64, least: u8) -> u64 {
 /// Blocks of bytes, for which instructions of WebAssembly's look at sixteen together.
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod block {
-    use core::arch::wasm32::{u8x16_bitmask, u8x16_eq, u8x16_lt, u8x16_splat, u64x2, v128_or};
+    use core::arch::wasm32::{u8x16_bitmask, u8x16_eq, u8x16_le, u8x16_splat, u64x2, v128_or};
 
     pub(super) const SIZE: usize = 16;
 
@@ -96,7 +96,7 @@ mod block {
         let &[a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = block;
         let bytes = u64x2(u64::from_le_bytes([a, b, c, d, e, f, g, h]), u64::from_le_bytes([i, j, k, l, m, n, o, p]));
         let is = |byte| u8x16_eq(bytes, u8x16_splat(byte));
-        let special = v128_or(v128_or(is(b'"'), is(b'\\')), u8x16_lt(bytes, u8x16_splat(0x20)));
+        let special = v128_or(v128_or(is(b'"'), is(b'\\')), u8x16_le(bytes, u8x16_splat(0x1f)));
         usize::try_from(u32::from(u8x16_bitmask(special)).trailing_zeros()).unwrap_or_default().min(SIZE)
     }
 }

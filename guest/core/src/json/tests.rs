@@ -7,10 +7,8 @@ use serde_json::Value;
 
 use super::*;
 
-fn check(text: &str) -> Result<()> {
-    let mut reader = Reader::new(text);
-    reader.skip()?;
-    reader.finish()
+fn check(text: &str) -> core::result::Result<(), ParseError> {
+    Reader::whole(text, Reader::pass)
 }
 
 fn string(text: &str) -> Option<String> {

@@ -29,7 +29,7 @@ impl<'a> JsonStr<'a> {
     }
 
     /// The text, if it has no escapes.
-    pub(crate) fn plain(self) -> Option<&'a str> {
+    pub fn plain(self) -> Option<&'a str> {
         (!self.escaped).then_some(self.raw)
     }
 

@@ -181,7 +181,7 @@ impl<'a> Item<'a> {
         self.fill(outer);
     }
 
-    /// What rules ask for and this does not say, what stands around it or in its `data` may say.
+    /// Fills in the fields that rules match on and this item lacks, from the object around it or from its `data`.
     #[inline(never)]
     pub(super) fn fill(&mut self, other: &Self) {
         for (slot, other) in [
@@ -207,13 +207,10 @@ impl<'a> Item<'a> {
         let message = self.message.unwrap_or_default();
         let kapso = message.kapso.unwrap_or_default();
         let text = |found: Option<JsonStr<'a>>| found.map(JsonStr::text);
-        let numbers =
-            [self.phone_number_id, kapso.phone_number_id, conversation.phone_number_id, config.phone_number_id];
-        let mut numbers = numbers.into_iter().flatten();
-        let number = numbers.next();
+        let number =
+            self.phone_number_id.or(kapso.phone_number_id).or(conversation.phone_number_id).or(config.phone_number_id);
         let mut event = Event {
             phone_number_id: text(number),
-            names_another_number: numbers.any(|another| Some(another.raw()) != number.map(JsonStr::raw)),
             business_account_id: text(self.business_account_id.or(self.source_account).or(config.business_account_id)),
             customer_id: text(self.customer_id.or(contact.customer_id).or(config.customer_id)),
             conversation_id: text(conversation.id.or(self.conversation_id).or(kapso.conversation_id)),

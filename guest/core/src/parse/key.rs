@@ -1,4 +1,4 @@
-//! What an event is the same as, from signed bytes only.
+//! The identity of an event for deduplication, derived from signed bytes only.
 
 use alloc::string::String;
 
@@ -37,7 +37,7 @@ pub(super) fn of_item(event: &Event<'_>, parts: &Parts<'_>, bytes: &[u8]) -> Str
     }
     if let (Some(name), Some(id)) = (&parts.signed_name, &parts.id) {
         let status = event.status.as_deref().unwrap_or("-");
-        return join(&["event", name, id, status, parts.occurred_at.as_deref().unwrap_or("-")]);
+        return join(&["event", number, name, id, status, parts.occurred_at.as_deref().unwrap_or("-")]);
     }
     of_bytes(bytes)
 }

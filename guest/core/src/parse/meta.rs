@@ -14,7 +14,23 @@ use crate::record::{self, Read, record};
 pub(super) struct Entries<'a> {
     events: Vec<Event<'a>>,
     layout: Layout,
-    count: usize,
+    room: Room,
+}
+
+/// For how many more events there is room. What a key said before it was said again has taken its place too.
+struct Room {
+    left: usize,
+    exceeded: bool,
+}
+
+impl Room {
+    /// Whether there is room for one more.
+    fn take(&mut self) -> bool {
+        let left = self.left.checked_sub(1);
+        self.exceeded |= left.is_none();
+        self.left = left.unwrap_or_default();
+        left.is_some()
+    }
 }
 
 /// What a change says before it is known which number and field it belongs to.
@@ -53,17 +69,18 @@ record! {
 }
 
 impl<'a> Entries<'a> {
-    /// The entries that stand here; none if it is no array. Events beyond `limit` are only counted.
+    /// The entries that stand here; none if it is no array. Events beyond `limit` are not read.
     pub(super) fn read(reader: &mut Reader<'a>, body: &'a [u8], limit: usize) -> Result<Option<Self>> {
-        let mut entries = Self { events: Vec::new(), layout: Layout::default(), count: 0 };
+        let mut entries =
+            Self { events: Vec::new(), layout: Layout::default(), room: Room { left: limit, exceeded: false } };
         let mut members = Vec::new();
         let is_array = reader.array(|reader| {
             if members.len() > limit {
-                entries.count = entries.count.max(limit).saturating_add(1);
+                entries.room.exceeded = true;
                 return reader.pass();
             }
             let first = entries.events.len();
-            let (_, span) = reader.spanned(|reader| entries.entry(reader, body, limit))?;
+            let (_, span) = reader.spanned(|reader| entries.entry(reader, body))?;
             members.push(Member { span, events: first..entries.events.len() });
             Ok(())
         })?;
@@ -71,11 +88,10 @@ impl<'a> Entries<'a> {
         Ok(is_array.then_some(entries))
     }
 
-    fn entry(&mut self, reader: &mut Reader<'a>, body: &'a [u8], limit: usize) -> Result<()> {
+    fn entry(&mut self, reader: &mut Reader<'a>, body: &'a [u8]) -> Result<()> {
         let (mut id, mut time) = (None, None);
         let mut changes = Vec::new();
-        // One event more than there may be, so that too many are seen as too many.
-        let mut room = limit.saturating_add(1).saturating_sub(self.count);
+        let room = &mut self.room;
         reader.object(&mut |reader, key| {
             match key {
                 "id" => reader.scalar(&mut id)?,
@@ -83,12 +99,11 @@ impl<'a> Entries<'a> {
                 "changes" => {
                     changes.clear();
                     reader.array(|reader| {
-                        if room == 0 {
-                            return reader.pass();
+                        let (change, span) = reader.spanned(|reader| Change::read(reader, room))?;
+                        // That nothing known happened is an event too.
+                        if !change.happenings.is_empty() || room.take() {
+                            changes.push((change, span));
                         }
-                        let (change, span) = reader.spanned(|reader| Change::read(reader, &mut room))?;
-                        room = room.saturating_sub(usize::from(change.happenings.is_empty()));
-                        changes.push((change, span));
                         Ok(())
                     })?;
                 }
@@ -100,7 +115,7 @@ impl<'a> Entries<'a> {
         let entry = [id, time].map(|text: Option<JsonStr<'_>>| text.and_then(JsonStr::short));
         for (change, span) in changes {
             let first = self.events.len();
-            self.change(change, entry, span, body, limit);
+            self.change(change, entry, span, body);
             members.push(Member { span, events: first..self.events.len() });
         }
         self.layout.arrays.push(members);
@@ -108,14 +123,7 @@ impl<'a> Entries<'a> {
     }
 
     /// `entry` is the id and the time of the entry that it is in.
-    fn change(
-        &mut self,
-        change: Change<'a>,
-        entry: [Option<JsonStr<'a>>; 2],
-        span: Span,
-        body: &'a [u8],
-        limit: usize,
-    ) {
+    fn change(&mut self, change: Change<'a>, entry: [Option<JsonStr<'a>>; 2], span: Span, body: &'a [u8]) {
         let mut next = self.events.len();
         for array in change.arrays {
             let members = array.into_iter().map(|span| {
@@ -132,10 +140,6 @@ impl<'a> Entries<'a> {
             happened.push((Happening::Other, span));
         }
         for (happening, span) in happened {
-            self.count = self.count.saturating_add(1);
-            if self.events.len() >= limit {
-                continue;
-            }
             let mut event = Event {
                 phone_number_id: text(change.phone_number_id),
                 business_account_id: text(id),
@@ -155,8 +159,8 @@ impl<'a> Entries<'a> {
         body: &'a [u8],
         span: Span,
         max_events: u32,
-    ) -> Result<Delivery<'a>> {
-        if self.count > usize::try_from(max_events).unwrap_or(usize::MAX) {
+    ) -> core::result::Result<Delivery<'a>, ParseError> {
+        if self.room.exceeded {
             return Err(ParseError::TooManyEvents(max_events));
         }
         let mut contradictions = Vec::new();
@@ -186,8 +190,7 @@ impl<'a> Entries<'a> {
 }
 
 impl<'a> Change<'a> {
-    /// Of what happened not more than `room` is read, which becomes less by it.
-    fn read(reader: &mut Reader<'a>, room: &mut usize) -> Result<Self> {
+    fn read(reader: &mut Reader<'a>, room: &mut Room) -> Result<Self> {
         let mut change = Self::default();
         reader.object(&mut |reader, key| {
             match key {
@@ -204,7 +207,7 @@ impl<'a> Change<'a> {
         Ok(change)
     }
 
-    fn value(&mut self, reader: &mut Reader<'a>, room: &mut usize) -> Result<()> {
+    fn value(&mut self, reader: &mut Reader<'a>, room: &mut Room) -> Result<()> {
         // In the order of the body, which becomes the order of the events.
         let mut lists = Vec::new();
         let mut contacts: Vec<Contact<'a>> = Vec::new();
@@ -245,15 +248,14 @@ fn name<'a>(contacts: &[Contact<'a>], from: Option<JsonStr<'a>>) -> Option<JsonS
 /// The elements of the array that stands here, as many as there is room for.
 fn list<'a>(
     reader: &mut Reader<'a>,
-    room: &mut usize,
+    room: &mut Room,
     read: fn(&mut Reader<'a>) -> Result<Happening<'a>>,
 ) -> Result<Vec<(Happening<'a>, Span)>> {
     let mut list = Vec::new();
     reader.array(|reader| {
-        if *room == 0 {
+        if !room.take() {
             return reader.pass();
         }
-        *room = room.saturating_sub(1);
         list.push(reader.spanned(read)?);
         Ok(())
     })?;

@@ -17,6 +17,7 @@ use crate::json::{self, JsonStr, ParseError, Reader};
 use crate::record;
 use item::Item;
 use name::Claims;
+pub use name::printable;
 
 /// The arrays of a body that hold its events: what a sub-batch is cut out of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,15 +67,39 @@ pub(crate) fn delivery<'a>(
     max_events: u32,
 ) -> Result<Delivery<'a>, ParseError> {
     let limit = usize::try_from(max_events).unwrap_or(usize::MAX);
-    let mut reader = Reader::new(json::text(body)?);
     let mut root = Root::default();
-    let (is_object, span) =
-        reader.spanned(|reader| reader.object(&mut |reader, key| root.member(reader, key, body, limit)))?;
-    reader.finish()?;
+    let (is_object, span) = Reader::whole(json::text(body)?, |reader| {
+        reader.spanned(|reader| reader.object(&mut |reader, key| root.member(reader, key, body, limit)))
+    })?;
     if !is_object {
         return Err(ParseError::NotAnObject);
     }
     root.into_delivery(headers, body, span, max_events)
+}
+
+/// Every phone number id that a body names anywhere, in its order: also where events are not read from, which somebody behind
+/// may do. None if the body cannot be read.
+pub(crate) fn phone_number_ids(body: &[u8]) -> Vec<Text<'_>> {
+    fn collect<'a>(reader: &mut Reader<'a>, ids: &mut Vec<Text<'a>>) -> json::Result<()> {
+        if !reader.at_object() {
+            return reader.array(|reader| collect(reader, ids)).map(drop);
+        }
+        let member = &mut |reader: &mut Reader<'a>, key: &str| {
+            if key != "phone_number_id" {
+                return collect(reader, ids);
+            }
+            let mut id = None;
+            reader.scalar(&mut id)?;
+            ids.extend(id.map(JsonStr::text));
+            Ok(())
+        };
+        reader.object(member).map(drop)
+    }
+    let mut ids = Vec::new();
+    match json::text(body).and_then(|text| Reader::whole(text, |reader| collect(reader, &mut ids))) {
+        Ok(()) => ids,
+        Err(_) => Vec::new(),
+    }
 }
 
 /// What stands for a genuine delivery that cannot be read: one event that is the whole body.
@@ -103,7 +128,6 @@ fn blank<'a>(kind: Kind, name: Option<Text<'a>>, span: Span) -> Event<'a> {
         kind,
         payload_version: None,
         phone_number_id: None,
-        names_another_number: false,
         business_account_id: None,
         customer_id: None,
         conversation_id: None,
@@ -127,14 +151,14 @@ fn idempotency_key<'a>(headers: &[Header<'a>]) -> Option<Text<'a>> {
 }
 
 impl<'a> Root<'a> {
-    fn member(&mut self, reader: &mut Reader<'a>, key: &str, body: &'a [u8], limit: usize) -> Result<(), ParseError> {
+    fn member(&mut self, reader: &mut Reader<'a>, key: &str, body: &'a [u8], limit: usize) -> json::Result<()> {
         match key {
             "data" => self.data = Data::read(reader, body, limit)?,
             "batch" => reader.boolean(&mut self.batch)?,
             "batch_info" => (self.batch_info, self.batch_size) = batch_info(reader)?,
             "object" => reader.string(&mut self.object)?,
             "entry" => self.entries = meta::Entries::read(reader, body, limit)?,
-            _ => record::member(&mut self.item, key, reader)?,
+            _ => record::member(&mut self.item, Item::KEYS, key, reader)?,
         }
         Ok(())
     }
@@ -205,7 +229,7 @@ impl<'a> Root<'a> {
 }
 
 impl<'a> Data<'a> {
-    fn read(reader: &mut Reader<'a>, body: &'a [u8], limit: usize) -> Result<Self, ParseError> {
+    fn read(reader: &mut Reader<'a>, body: &'a [u8], limit: usize) -> json::Result<Self> {
         if reader.at_object() {
             return record::read(reader).map(|item| Self::Object(Box::new(item)));
         }
@@ -224,7 +248,7 @@ impl<'a> Data<'a> {
     }
 }
 
-fn batch_info<'a>(reader: &mut Reader<'a>) -> Result<(Batch<'a>, Option<Span>), ParseError> {
+fn batch_info<'a>(reader: &mut Reader<'a>) -> json::Result<(Batch<'a>, Option<Span>)> {
     let mut batch = Batch::default();
     let (mut size_span, mut conversation_id) = (None, None);
     reader.object(&mut |reader, key| {

@@ -141,6 +141,6 @@ pub(super) fn contradiction(header: &'static str, claimed: &str, actual: &str) -
 }
 
 /// Text that can stand in a log line: cut to 128 characters, control characters replaced.
-fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     text.chars().take(128).map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }

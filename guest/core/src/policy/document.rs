@@ -61,14 +61,14 @@ described! {
         /// Names of secrets, tried in turn: the new one first, then the one that is being replaced. Beside
         /// `secrets_by_phone_number` they serve deliveries that name no number listed there.
         pub(crate) secrets: Option<Vec<NamedSecret<Key>>>,
-        /// Names of secrets by `phone_number_id`, for many tenants on one path: the body says which are tried, and all numbers
-        /// in it must have the secret that matched.
+        /// Names of secrets by `phone_number_id`, for many tenants on one path. The phone number in the body selects
+        /// the secrets to try; every number in the body must list the secret that matched.
         pub(crate) secrets_by_phone_number: Option<ByPhoneNumber<NonEmpty<NamedSecret<Key>>>>,
         /// The name of the secret with the token of Meta's GET handshake. Left out: GET is refused.
         pub(crate) verify_token: Option<NamedSecret<Token>>,
-        /// Refuses a delivery if everything in it that tells its time happened longer ago than this, in seconds. Kapso's own
-        /// retries come up to 150 seconds late, and refusals count towards its pause of a webhook; imported history is not
-        /// asked for its age. Left out: any age is taken.
+        /// Refuses a delivery if every event in it that has a timestamp is older than this, in seconds. Allow for
+        /// Kapso's retries, which arrive up to 150 seconds late: refusals count towards pausing the webhook. The age of
+        /// imported history is not checked. Default: any age is accepted.
         pub(crate) max_age_s: Option<Whole<1, 31_536_000>>,
         /// Whether `X-Kapso-Signature`, an early name, is read where `X-Webhook-Signature` is missing.
         #[cfg_attr(feature = "schema", schemars(extend("default" = false)))]
@@ -91,8 +91,8 @@ described! {
         pub(crate) failure_path: SourcePath,
         /// The name of the target that gets the browser's request, and whose answer the browser gets.
         pub(crate) to: Option<TargetName>,
-        /// The page that the browser is sent on to, with what Kapso's documentation names of the query: `http` or `https`, without
-        /// user information and fragment.
+        /// The page to redirect the browser to, with the query parameters that Kapso documents. An `http` or `https`
+        /// URL without user info or fragment.
         pub(crate) page: Option<Url>,
     }
 
@@ -112,8 +112,8 @@ described! {
         pub(crate) drop: Option<True>,
     }
 
-    /// What an event is compared with. Several fields mean all of them; a list means any of it. A field that the event does
-    /// not have matches nothing.
+    /// Conditions on an event. All fields given must match; a list matches if any of its values does. A field that the
+    /// event does not have never matches.
     pub(crate) struct Conditions {
         /// The event's name, such as `whatsapp.message.received`, or the beginning of names, such as `whatsapp.message.*`.
         #[cfg_attr(feature = "schema", schemars(extend("examples" = [
@@ -159,7 +159,7 @@ described! {
         pub(crate) text: Option<TextConditions>,
     }
 
-    /// What a message's text is compared with, letter by letter; capitals count. Both fields mean both.
+    /// Conditions on a message's text, compared case-sensitively. If both fields are given, both must match.
     pub(crate) struct TextConditions {
         /// What it begins with.
         pub(crate) prefix: Option<AnyOf<Term>>,

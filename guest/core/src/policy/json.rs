@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::json::{ParseError, Reader};
+use crate::json::{Reader, Result};
 use crate::write::Quoted;
 
 pub(super) enum Json {
@@ -20,7 +20,7 @@ pub(super) enum Json {
 
 impl Json {
     /// The value that stands at a reader.
-    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, ParseError> {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self> {
         match reader.peek() {
             b'{' => {
                 let mut members = Vec::new();

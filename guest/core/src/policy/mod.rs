@@ -97,9 +97,8 @@ pub(crate) fn secret_names(text: &str) -> Result<Vec<String>, Vec<PolicyError>> 
 }
 
 fn parse(text: &str) -> Result<Json, Vec<PolicyError>> {
-    let mut reader = Reader::new(text);
-    let read = Json::read(&mut reader).and_then(|json| reader.finish().map(|()| json));
-    read.map_err(|error| vec![PolicyError { pointer: String::new(), message: syntax(text, error) }])
+    Reader::whole(text, Json::read)
+        .map_err(|error| vec![PolicyError { pointer: String::new(), message: syntax(text, error) }])
 }
 
 /// What is wrong with a text that is no JSON, and in which line and column.

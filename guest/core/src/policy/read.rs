@@ -329,6 +329,9 @@ impl<'d> Context<'d> {
         let secrets = self.secrets?;
         match self.secrets_by_name.get(name).and_then(|index| secrets.get(*index)) {
             Some(secret) => Some(secret.value),
+            None if Secret::is_like_a_value(name) => {
+                self.error(at, "the secret of this name is missing; the name looks like a value, so it is not shown")
+            }
             None => self.error(at, format_args!("the secret {} is missing", Quoted(name))),
         }
     }

@@ -361,6 +361,10 @@ fn the_value_of_a_secret_is_never_shown() {
         found.extend(errors(&with(&format!("/sources/0/{member}"), value).to_string()));
     }
     assert_eq!(found.len(), 6);
+    // What could be a name, where a name stands.
+    let pasted = errors(&with("/sources/0/secrets", json!(["whsec_9f2c6d0b7a4e41d3"])).to_string());
+    assert!(pasted[0].starts_with("/sources/0/secrets/0: the secret of this name is missing"), "{pasted:?}");
+    assert!(!pasted[0].contains("9f2c"), "{pasted:?}");
     let gate = Gate::compile(&good().to_string(), &SECRETS).unwrap();
     found.push(format!("{gate:?} {SECRETS:?}"));
     assert!(!found.iter().any(|shown| shown.contains("the value")), "{found:?}");

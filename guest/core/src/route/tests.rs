@@ -25,7 +25,6 @@ fn gate(rules: &Value) -> Gate {
 
 fn event() -> Event<'static> {
     Event {
-        names_another_number: false,
         contact_name: None,
         name: None,
         kind: Kind::Unknown,
