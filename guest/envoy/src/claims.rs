@@ -15,7 +15,8 @@ use sha2::{Digest, Sha256};
 
 use crate::host::{self, Result};
 
-/// Entries in a bucket. More of them fill the table more evenly and cost more to read.
+/// Entries in a bucket, but for those of events on their way, which are never forgotten for room. More of them fill the table more
+/// evenly and cost more to read.
 const WAYS: usize = 16;
 
 /// Never the number of a value that Envoy has: it counts up from 1, one for each change.
@@ -95,12 +96,11 @@ impl<S: Shared> Table<S> {
         let settled = self.change(&claim.print, now, &mut |bucket| {
             taken = match bucket.find(&claim.print) {
                 Some(Entry { owner: DELIVERED, .. }) => Some(Claimed::Duplicate),
-                None if bucket.make_room() => None,
-                // It is on its way, or the bucket is full of events that are: this one waits its turn.
-                _ => Some(Claimed::InFlight),
+                Some(_) => Some(Claimed::InFlight),
+                None => None,
             };
             if taken.is_none() {
-                bucket.0.push(Entry { print: claim.print, expires: now.saturating_add(LEASE_S), owner: claim.owner });
+                bucket.add(Entry { print: claim.print, expires: now.saturating_add(LEASE_S), owner: claim.owner });
             }
             taken.is_none()
         })?;
@@ -112,9 +112,9 @@ impl<S: Shared> Table<S> {
         let delivered = Entry { print: claim.print, expires: now.saturating_add(self.window_s), owner: DELIVERED };
         self.change(&claim.print, now, &mut |bucket| {
             bucket.remove(claim);
-            let write = bucket.find(&claim.print).is_none() && bucket.make_room();
+            let write = bucket.find(&claim.print).is_none();
             if write {
-                bucket.0.push(delivered);
+                bucket.add(delivered);
             }
             write
         })
@@ -165,7 +165,7 @@ struct Bucket(Vec<Entry>);
 impl Bucket {
     fn read(bytes: &[u8], now: u32) -> Self {
         let mut entries = Vec::with_capacity(WAYS);
-        let whole = bytes.chunks_exact(size_of::<Entry>()).take(WAYS).map(bytemuck::pod_read_unaligned);
+        let whole = bytes.chunks_exact(size_of::<Entry>()).map(bytemuck::pod_read_unaligned);
         entries.extend(whole.filter(|entry: &Entry| entry.expires > now));
         Self(entries)
     }
@@ -184,15 +184,14 @@ impl Bucket {
         self.0.len() < before
     }
 
-    /// Makes room for one more: forgets the oldest delivery if need be, never one that is on its way.
-    fn make_room(&mut self) -> bool {
-        if self.0.len() < WAYS {
-            return true;
+    /// Adds an entry, and forgets the oldest deliveries if need be.
+    fn add(&mut self, entry: Entry) {
+        while self.0.len() >= WAYS {
+            let delivered = self.0.iter().enumerate().filter(|(_, entry)| entry.owner == DELIVERED);
+            let Some((oldest, _)) = delivered.min_by_key(|(_, entry)| entry.expires) else { break };
+            self.0.swap_remove(oldest);
         }
-        let delivered = self.0.iter().enumerate().filter(|(_, entry)| entry.owner == DELIVERED);
-        let Some((oldest, _)) = delivered.min_by_key(|(_, entry)| entry.expires) else { return false };
-        self.0.swap_remove(oldest);
-        true
+        self.0.push(entry);
     }
 }
 
@@ -307,11 +306,16 @@ mod tests {
     fn what_is_on_its_way_is_never_forgotten_for_room() {
         let memory = Memory::default();
         let table = Table::new(&memory, WAYS as u32, 900);
-        for item in 0..WAYS {
-            free(table.claim("bot", &item.to_string(), 100, 1).unwrap());
+        let items: Vec<String> = (0..10 * WAYS).map(|item| item.to_string()).collect();
+        let claims: Vec<Claim> = items.iter().map(|item| free(table.claim("bot", item, 100, 1).unwrap())).collect();
+        for item in &items {
+            assert_eq!(table.claim("bot", item, 100, 2).unwrap(), Claimed::InFlight);
         }
-        assert_eq!(table.claim("bot", "one more", 100, 1).unwrap(), Claimed::InFlight);
-        assert_eq!(table.claim("bot", "0", 100, 2).unwrap(), Claimed::InFlight);
+        for claim in &claims {
+            table.commit(claim, 100).unwrap();
+        }
+        let (kept, _) = &memory.values.lock().unwrap().0["hookgate.1.0"];
+        assert_eq!(kept.len(), WAYS * size_of::<Entry>());
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::policy::Policy;
 use crate::seen::count;
 
 /// The whole answer comes within this time of the request's headers, in nanoseconds. Kapso waits 10 s.
-const ANSWER_WITHIN: u64 = 9_000_000_000;
+pub(crate) const ANSWER_WITHIN: u64 = 9_000_000_000;
 
 /// What is to be sent, and what need not or cannot be.
 pub(crate) struct Plan {
@@ -402,8 +402,8 @@ fn settle(policy: &Policy, source: &str, attempts: &[(usize, Outcome)]) -> Respo
         .collect();
     let settlement = policy.gate.settle(&attempts);
     let result = match settlement.response.status {
+        200 if settlement.verdicts.contains(&Verdict::Rejected) => "given-up",
         200 if settlement.verdicts.contains(&Verdict::Delivered) => "delivered",
-        200 if settlement.verdicts.contains(&Verdict::Rejected) => "rejected",
         200 if attempts.is_empty() => "dropped",
         200 => "duplicate",
         503 => "in-flight",
@@ -418,7 +418,7 @@ fn settle(policy: &Policy, source: &str, attempts: &[(usize, Outcome)]) -> Respo
 fn result(outcome: Outcome, verdict: Verdict) -> &'static str {
     match (outcome, verdict) {
         (_, Verdict::Delivered) => "delivered",
-        (_, Verdict::Rejected) => "rejected",
+        (_, Verdict::Rejected) => "given-up",
         (Outcome::Duplicate, _) => "duplicate",
         (Outcome::InFlight, _) => "in-flight",
         (Outcome::TimedOut, _) => "timed-out",

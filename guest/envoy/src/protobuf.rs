@@ -3,6 +3,9 @@
 
 use alloc::format;
 use alloc::string::{String, ToString};
+use core::fmt::Write;
+
+use hookgate_core::Quoted;
 
 /// Structs within structs that are still read. No policy comes near.
 const MAX_DEPTH: u32 = 64;
@@ -99,20 +102,7 @@ fn number(number: f64, out: &mut String) {
 }
 
 fn text(bytes: &[u8], out: &mut String) -> Option<()> {
-    out.push('"');
-    for letter in core::str::from_utf8(bytes).ok()?.chars() {
-        match letter {
-            '"' | '\\' => out.extend(['\\', letter]),
-            '\0'..='\x1f' => {
-                let digits = [16, 1].map(|place| char::from_digit(u32::from(letter) / place % 16, 16).unwrap_or('0'));
-                out.push_str("\\u00");
-                out.extend(digits);
-            }
-            _ => out.push(letter),
-        }
-    }
-    out.push('"');
-    Some(())
+    write!(out, "{}", Quoted(core::str::from_utf8(bytes).ok()?)).ok()
 }
 
 /// The next field's number and value.

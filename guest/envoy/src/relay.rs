@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use hookgate_core::{Attempt, HeaderOut, Onward, Outcome, Redirect, Response};
 
 use crate::callout;
-use crate::delivery::{Held, Remainder};
+use crate::delivery::{ANSWER_WITHIN, Held, Remainder};
 use crate::headers::{self, Address};
 use crate::host::{self, Fault, Map, Result};
 use crate::policy::Policy;
@@ -42,7 +42,7 @@ pub(crate) fn send_on(policy: &Policy, redirect: Redirect<'_>, query: &str) -> R
     let endpoint = policy.endpoints.get(target).ok_or(Fault::nonsense("context"))?;
     let address = endpoint.address.as_ref().map(|address| Address::with(address, query));
     headers::address(&relay.drop_headers, &relay.set_headers, &endpoint.cluster, address.as_ref(), None)?;
-    let until = host::now()?.saturating_add(endpoint.timeout);
+    let until = host::now()?.saturating_add(endpoint.timeout.min(ANSWER_WITHIN));
     Ok(Some(Relaying { setup_link, target, answer_headers: relay.answer_headers, until }))
 }
 

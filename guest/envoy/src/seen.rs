@@ -2,7 +2,7 @@
 
 use alloc::format;
 
-use hookgate_core::{Deliver, Refusal};
+use hookgate_core::{Deliver, Quoted, Refusal, printable};
 
 use crate::host::{self, Level};
 use crate::policy::Policy;
@@ -29,7 +29,7 @@ pub(crate) fn describe(policy: &Policy, deliver: &Deliver<'_>) {
     let source = deliver.proof.source;
     note("hookgate.source", source);
     if let Some(name) = &deliver.delivery.name {
-        note("hookgate.event", name);
+        note("hookgate.event", &printable(name));
     }
     if let Some(rule) = deliver.routes.iter().find_map(|route| route.rule) {
         note("hookgate.rule", rule);
@@ -43,8 +43,10 @@ pub(crate) fn describe(policy: &Policy, deliver: &Deliver<'_>) {
         host::log(
             Level::Warn,
             &format!(
-                "hookgate: contradiction source={source} header={} claimed=\"{}\" body=\"{}\"",
-                contradiction.header, contradiction.claimed, contradiction.actual
+                "hookgate: contradiction source={source} header={} claimed={} body={}",
+                contradiction.header,
+                Quoted(&contradiction.claimed),
+                Quoted(&contradiction.actual)
             ),
         );
     }

@@ -18,7 +18,7 @@ use crate::relay::{self, Relaying};
 use crate::seen::{count, describe, note, report};
 
 /// How long a request's body may take to begin before the switch is taken to be missing, in nanoseconds.
-const SWITCH_WAIT: u64 = 700_000_000;
+const SWITCH_WAIT: u64 = 3_000_000_000;
 
 /// A request.
 pub(crate) struct Stream {

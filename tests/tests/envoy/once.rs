@@ -23,7 +23,9 @@ async fn a_second_delivery_is_answered_200_and_goes_nowhere() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_simultaneous_deliveries_over_four_workers_one_goes_on() {
+    let permits = Arc::new(Semaphore::new(0));
     let mut edge = Edge::with(&to(&["bot"]), |settings| settings.workers(4)).await;
+    edge.bot.now(Reply::Held(permits.clone(), 200));
     let url = edge.envoy.url(PATH);
     for round in 0..100 {
         let mut senders = JoinSet::new();
@@ -32,13 +34,18 @@ async fn of_simultaneous_deliveries_over_four_workers_one_goes_on() {
             // A connection each, so that Envoy spreads them over its workers.
             senders.spawn(async move { Client::new().post(&url, &delivery).await.status });
         }
-        let statuses = senders.join_all().await;
-        assert!(statuses.contains(&200), "{statuses:?}");
-        assert!(statuses.iter().all(|status| matches!(status, 200 | 503)), "{statuses:?}");
+        // The target answers none of them before all others have heard that it is on its way.
+        for _ in 0..7 {
+            assert_eq!(senders.join_next().await.expect("there are eight").expect("no panic"), 503, "round {round}");
+        }
+        permits.add_permits(1);
+        assert_eq!(senders.join_all().await, [200], "round {round}");
         edge.bot.next().await;
-        let twice = edge.bot.rest();
-        assert!(twice.is_empty(), "round {round}: {} too many", twice.len());
+        assert!(edge.bot.rest().is_empty(), "round {round}");
     }
+    let taken = edge.envoy.admin("/stats?filter=worker_[0-9]%2B.downstream_cx_total").await;
+    let workers = taken.lines().filter(|line| !line.ends_with(": 0")).count();
+    assert!(workers > 1, "nobody raced anybody: {taken}");
 }
 
 #[tokio::test]

@@ -175,18 +175,18 @@ fn other_paths_pass_untouched_but_for_what_only_hookgate_may_say() {
 }
 
 #[test]
-fn without_the_switch_a_delivery_is_refused_within_a_second() {
+fn without_the_switch_a_delivery_is_refused_after_three_seconds() {
     let mut vm = filter(&to_bot());
     vm.stop(Stop::All);
     let given = vm.send(&Request::post(PATH, &genuine()));
     assert_eq!(given.fate, Fate::Held);
-    vm.pass(999);
+    vm.pass(3200);
     assert_eq!(vm.answer(given.id).expect("an answer").status, 503);
     let log = vm.world().log();
     assert!(log.contains("allow_on_headers_stop_iteration: true"), "{log}");
     // And again, since nothing has changed.
     let given = vm.send(&Request::post(PATH, &genuine()));
-    vm.pass(999);
+    vm.pass(3200);
     assert_eq!(vm.answer(given.id).expect("an answer").status, 503);
     assert_eq!(vm.note(given.id, "result").as_deref(), Some("missing-switch"));
     assert_eq!(vm.world().metric("hookgate.requests.source.whatsapp.result.missing-switch"), 2);
@@ -194,10 +194,20 @@ fn without_the_switch_a_delivery_is_refused_within_a_second() {
     for _ in 0..10 {
         vm.send(&Request::post(PATH, &genuine()));
     }
-    vm.pass(2000);
+    vm.pass(5000);
     let log = vm.world().log();
     assert!(log.contains("reason=missing-switch status=503 times="), "{log}");
     assert!(log.matches("allow_on_headers_stop_iteration").count() <= 3, "{log}");
+}
+
+#[test]
+fn a_sender_may_take_two_seconds_before_anybody_knows_of_the_switch() {
+    let mut vm = filter(&to_bot());
+    let mut slow = Request::post(PATH, &genuine()).ending(End::Never);
+    slow.pieces.clear();
+    let given = vm.send(&slow);
+    vm.pass(2000);
+    assert_eq!(vm.answer(given.id), None);
 }
 
 #[test]
