@@ -67,9 +67,10 @@ impl Gate {
         &self.shared.settings
     }
 
-    /// Makes one more instance ahead of the calls that will need it; says whether it did. There are never more than calls may run
-    /// at the same time, and none where instances are fresh. A call that finds no free instance has to have the policy compiled in
-    /// a new one first, which takes tenths of a second with ten thousand tenants. `while gate.warm()? {}` spares all calls that.
+    /// Creates one more instance in advance and returns whether it did. It never creates more than the maximum number
+    /// of concurrent calls, and none if instances are fresh. A call that finds no free instance must first compile the
+    /// policy in a new one, which takes tenths of a second with ten thousand tenants; `while gate.warm()? {}` avoids
+    /// that for all calls.
     ///
     /// # Errors
     /// The plugin failed.

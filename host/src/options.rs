@@ -42,8 +42,8 @@ const TWO: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 
 /// Whether an instance of the plugin serves one call or many.
 ///
-/// Reuse is the default: what a plugin that imports no state could leave behind for the next call is its own memory alone, and that is
-/// bounded and replaced now and then. Fresh instances cost some ten microseconds more a call (`cargo xtask bench` measures it).
+/// Reuse is the default: a plugin that imports no state can carry over to the next call only its own memory, which is
+/// bounded and replaced periodically. Fresh instances cost some ten microseconds more a call (`cargo xtask bench` measures it).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Instances {
     /// A new instance for every call: nothing that a call leaves behind can reach another one. The policy is compiled once:

@@ -1,5 +1,5 @@
-//! What has been said about attempts before: nearly every delivery ends like the one before it, and asking the plugin costs more
-//! than to look it up.
+//! A cache of settlements: nearly every delivery ends like the one before it, and a lookup is cheaper than a call into
+//! the plugin.
 
 use std::sync::{PoisonError, RwLock};
 

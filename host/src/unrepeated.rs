@@ -9,7 +9,7 @@ use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
 use clap::{Arg, Command};
 
-/// Reads an argument as [`FromStr`] has it. What is refused is not repeated, as clap would.
+/// Parses an argument with [`FromStr`], without echoing a rejected value in the error message as clap does.
 #[derive(Clone)]
 pub(crate) struct Unrepeated<T>(PhantomData<fn() -> T>);
 

@@ -17,6 +17,7 @@ use serde_json::{StreamDeserializer, Value};
 use walkdir::{DirEntry, WalkDir};
 
 use super::http;
+use crate::Gate;
 use crate::types::{Head, Header, Request};
 
 const EXPECTED: &str = r#"expected {"headers": {…}, "body": "…"}, a list or lines of such, or a raw HTTP request"#;
@@ -37,6 +38,14 @@ impl Delivery {
     /// Its path without the query.
     pub(super) fn path_alone(&self) -> Option<&str> {
         self.path.as_deref()?.split('?').next()
+    }
+
+    /// The name of the source that it came by: the one that was recorded, else the one whose path it came to.
+    pub(super) fn source<'g>(&self, gate: &'g Gate) -> Option<&'g str> {
+        let sources = &gate.settings().sources;
+        let recorded = sources.iter().find(|source| self.recorded.source.as_ref() == Some(&source.name));
+        let source = recorded.or_else(|| sources.iter().find(|source| self.path_alone() == Some(source.path.as_str())));
+        source.map(|source| source.name.as_str())
     }
 
     /// Lends it as a request to `call`.

@@ -43,9 +43,9 @@ enum Command {
     /// shown. With --register Kapso is told to send there, until this ends.
     #[command(after_help = listen::HELP)]
     Listen(Box<listen::Args>),
-    /// Says of deliveries whether they are genuine, by which secret of which source.
+    /// Checks whether deliveries are genuine, and with which secret of which source.
     ///
-    /// Nothing is read of a body before its signature is right.
+    /// A body is not parsed until its signature has been verified, except to find the tenant's secret by its phone number.
     #[command(after_help = explain::HELP)]
     Verify(explain::Args),
     /// Says what deliveries contain: kind, event, batch, and the routing keys of each event.

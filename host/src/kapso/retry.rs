@@ -11,8 +11,8 @@ const WAITS: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(1)
 /// Who asks for more is not waited for.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// Calls until it succeeds, fails for good, or has been tried four times. What is not `safe` (RFC 9110, section 9.2.1) is tried
-/// again only if it surely was not carried out. `waiting` is told before each wait.
+/// Retries a call until it succeeds, fails permanently, or has been tried four times. A call that is not `safe` (RFC
+/// 9110, section 9.2.1) is retried only if it certainly had no effect. `waiting` is called before each wait.
 pub(super) async fn retried<T, F: Future<Output = Result<T, Error>>>(
     safe: bool,
     waiting: fn(&Error, Duration),

@@ -1,6 +1,6 @@
-//! A Kapso that behaves like Kapso: composes deliveries, signs them by another hand than the gate's, and delivers them as the
-//! documentation says, with its ladder of retries, its fall-back from batches, its order within conversations and its rule for
-//! pausing a webhook.
+//! A Kapso simulator: composes deliveries, signs them with a different implementation than the gate's, and delivers
+//! them as Kapso's documentation describes, including its retry schedule, the fallback from batches to single messages,
+//! ordering within conversations, and the rule for pausing a webhook.
 //!
 //! `compose` says what is sent, `parcel` what is done with it, `courier` how it is delivered, `report` what came of it.
 

@@ -67,7 +67,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR", env = "HOOKGATE_RECORD", help_heading = "Recording")]
     pub record: Option<PathBuf>,
 
-    /// Bytes that all recorded deliveries together may have; before there would be more the oldest are removed.
+    /// The maximum size of all recorded deliveries together, in bytes. The oldest are removed to stay below it.
     #[arg(long, value_name = "BYTES", env = "HOOKGATE_RECORD_BYTES", default_value = "268435456", help_heading = "Recording",
         value_parser = clap::value_parser!(u64).range(65_536..))]
     pub record_bytes: u64,
@@ -90,9 +90,9 @@ pub struct Args {
     )]
     pub record_all_headers: bool,
 
-    /// Records bodies without what people wrote and who they are: texts, names and addresses of media are blanked, phone
-    /// numbers and ids of messages replaced, the same ones by the same until the server is started anew. What rules ask for
-    /// stays, but for the text. Signatures, which no longer hold, and headers that are not Kapso's are left out.
+    /// Removes personal data from recorded bodies: texts, names and media URLs are blanked, phone numbers and message
+    /// ids replaced with pseudonyms that stay the same until the server restarts. Fields that rules match on are kept,
+    /// except the text. Signatures, which would no longer be valid, and headers other than Kapso's are left out.
     #[arg(long, env = "HOOKGATE_REDACT", requires = "record", help_heading = "Recording")]
     pub redact: bool,
 
@@ -125,8 +125,8 @@ pub struct Args {
     #[arg(long, value_name = "MS", env = "HOOKGATE_ANSWER_MS", default_value = "9000", value_parser = clap::value_parser!(u64).range(100..10_000))]
     pub answer_ms: u64,
 
-    /// Milliseconds from the end of one request to the end of the next one's head. Longer than a load balancer in front keeps
-    /// idle connections; the first head must come within 10,000 in any case.
+    /// Keep-alive timeout: milliseconds from the end of one request to the end of the next one's head. Should exceed
+    /// the idle timeout of a load balancer in front. The first head of a connection must always arrive within 10,000.
     #[arg(long, value_name = "MS", env = "HOOKGATE_HEAD_MS", default_value = "75000", value_parser = clap::value_parser!(u64).range(100..))]
     pub head_ms: u64,
 

@@ -24,7 +24,7 @@ pub(crate) enum Unread {
 /// A whole body, and its place among the bytes that may be held at a time.
 pub(crate) struct Held {
     pub(crate) bytes: Bytes,
-    pub(crate) _room: Option<OwnedSemaphorePermit>,
+    pub(crate) _room: OwnedSemaphorePermit,
 }
 
 impl Held {
@@ -96,12 +96,13 @@ impl Begun {
     }
 }
 
-/// Reads a body of at most `limit` bytes. It takes `room` for what has come, not for what is announced, so that nobody occupies
-/// it without sending.
+/// Reads a body of at most `limit` bytes. It takes `room` for what has come, a head of `head` bytes among it, and not for what is
+/// announced, so that nobody occupies it without sending.
 pub(crate) async fn read(
     body: &mut Begun,
     limit: u64,
     deadline: Instant,
+    head: usize,
     room: &Arc<Semaphore>,
 ) -> Result<Held, Unread> {
     const FIRST: u64 = 64 * 1024;
@@ -111,7 +112,11 @@ pub(crate) async fn read(
         return Err(Unread::TooLarge);
     }
     let mut bytes = BytesMut::with_capacity(usize::try_from(declared.min(FIRST)).unwrap_or_default());
-    let mut taken: Option<OwnedSemaphorePermit> = None;
+    let take = |bytes: usize| {
+        let bytes = u32::try_from(bytes).map_err(|_| Unread::TooLarge)?;
+        room.clone().try_acquire_many_owned(bytes).map_err(|_| Unread::NoRoom)
+    };
+    let mut taken = take(head)?;
     while let Some(frame) = timeout_at(deadline, body.next()).await.map_err(|_| Unread::TooSlow)? {
         let Ok(data) = frame.map_err(|_| Unread::Broken)?.into_data() else {
             continue;
@@ -119,12 +124,7 @@ pub(crate) async fn read(
         if (bytes.len() + data.len()) as u64 > limit {
             return Err(Unread::TooLarge);
         }
-        let size = u32::try_from(data.len()).map_err(|_| Unread::TooLarge)?;
-        let more = room.clone().try_acquire_many_owned(size).map_err(|_| Unread::NoRoom)?;
-        match &mut taken {
-            Some(taken) => taken.merge(more),
-            None => taken = Some(more),
-        }
+        taken.merge(take(data.len())?);
         bytes.extend_from_slice(&data);
     }
     Ok(Held { bytes: bytes.freeze(), _room: taken })
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn a_body_keeps_its_place_as_long_as_anybody_has_its_bytes() {
         let room = Arc::new(Semaphore::new(10));
-        let held = Held { bytes: Bytes::from_static(b"four"), _room: room.clone().try_acquire_many_owned(4).ok() };
+        let held = Held { bytes: Bytes::from_static(b"four"), _room: room.clone().try_acquire_many_owned(4).unwrap() };
         let bytes = held.into_bytes();
         assert_eq!((&bytes[..], room.available_permits()), (&b"four"[..], 6));
         drop(bytes);

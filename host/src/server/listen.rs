@@ -28,6 +28,8 @@ use super::tls::Certificate;
 const PAUSE: Duration = Duration::from_millis(100);
 /// From a connection's begin to the end of its first head, whatever is allowed from then on.
 const FIRST: Duration = Duration::from_secs(10);
+/// How many requests an HTTP/2 connection may have open: as few as RFC 9113, section 6.5.2, recommends.
+const STREAMS: u32 = 100;
 /// HTTP/2 connections are asked for a sign of life.
 const PING: Duration = Duration::from_secs(20);
 
@@ -120,6 +122,7 @@ fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
     builder
         .http2()
         .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
         .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
         .keep_alive_interval(PING)
         .keep_alive_timeout(PING);

@@ -325,7 +325,10 @@ impl Metrics {
         let Some(name) = name else {
             return "none".to_owned();
         };
-        if origin == NameOrigin::Header && catalogue::find(name).is_none() {
+        if catalogue::find(name).is_some() {
+            return name.to_owned();
+        }
+        if origin == NameOrigin::Header {
             return "other".to_owned();
         }
         let name = super::log::clean(name);
@@ -388,6 +391,8 @@ mod tests {
         }
         assert_eq!(metrics.event_label(Some("one.more"), NameOrigin::Body), "other");
         assert_eq!(metrics.event_label(Some("event.0"), NameOrigin::Body), "event.0");
+        let received = "whatsapp.message.received";
+        assert_eq!(metrics.event_label(Some(received), NameOrigin::Body), received, "Kapso's own have theirs always");
         assert_eq!(metrics.event_label(None, NameOrigin::None), "none");
     }
 

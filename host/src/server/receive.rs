@@ -91,7 +91,7 @@ impl Intake {
                 Err(error) => return Err(self.trouble(Trouble::Gate(error))),
             },
         };
-        let unread = match read(body, limit, deadline, &self.state.room).await {
+        let unread = match read(body, limit, deadline, self.received.head_len(), &self.state.deliveries.room).await {
             Ok(held) => return Ok(Some(held)),
             Err(unread) => unread,
         };
@@ -109,7 +109,8 @@ impl Intake {
     /// Takes a place among the requests that are carried out, only now that all is there of it, so that whoever sends slowly
     /// holds none that a whole delivery could have.
     async fn begin(mut self, held: Option<Held>) -> Answer {
-        let Ok(slot) = self.state.slots.clone().try_acquire_owned() else {
+        let share = if self.source.is_some() { &self.state.deliveries } else { &self.state.browsers };
+        let Ok(slot) = share.slots.clone().try_acquire_owned() else {
             return self.trouble(Trouble::Overloaded);
         };
         self.taken = Some((held, slot));

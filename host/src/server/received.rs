@@ -45,6 +45,14 @@ impl Received {
         self.target.split_once('?').map_or("", |(_, query)| query)
     }
 
+    /// About how many bytes the head takes here: a field of a head can be far shorter on the wire.
+    pub(crate) fn head_len(&self) -> usize {
+        /// What the map has for each.
+        const FIELD: usize = 96;
+        let fields = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD);
+        self.target.len() + fields.sum::<usize>()
+    }
+
     /// Lends the request to `call`.
     pub(crate) fn lend<R>(&self, call: impl FnOnce(&Request<'_>) -> R) -> R {
         let headers = Header::of(&self.headers);

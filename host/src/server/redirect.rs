@@ -17,7 +17,7 @@ use crate::CallError;
 use crate::types::{Attempt, Outcome, Relay};
 
 /// The longest body of a target's answer that a browser gets, in bytes.
-const RELAYED_BYTES: u64 = 4 << 20;
+pub(crate) const RELAYED_BYTES: usize = 4 << 20;
 
 /// What became of a request to a target.
 #[derive(Debug)]
@@ -62,11 +62,12 @@ async fn ask(
     if parts.status.is_informational() {
         return Err(Outcome::Unreachable);
     }
-    let body =
-        read(&mut Begun::unread(body), RELAYED_BYTES, deadline, &state.room).await.map_err(|unread| match unread {
-            Unread::TooSlow => Outcome::TimedOut,
-            Unread::TooLarge | Unread::Broken | Unread::NoRoom => Outcome::Unreachable,
-        })?;
+    let mut body = Begun::unread(body);
+    let read = read(&mut body, RELAYED_BYTES as u64, deadline, 0, &state.browsers.room).await;
+    let body = read.map_err(|unread| match unread {
+        Unread::TooSlow => Outcome::TimedOut,
+        Unread::TooLarge | Unread::Broken | Unread::NoRoom => Outcome::Unreachable,
+    })?;
     forward::strip_one_hop(&mut parts.headers);
     for header in &relay.answer_headers {
         if let (Ok(name), Ok(value)) =

@@ -13,8 +13,8 @@ use hyper_util::client::legacy::connect::dns::Name;
 use tokio::sync::Semaphore;
 use tower_service::Service;
 
-/// Look-ups of one name at a time. One that hangs holds a thread for as long as the system lets it, whoever has given up on it
-/// meanwhile, and there are threads for only so many.
+/// Maximum concurrent lookups of one name. A lookup that hangs blocks a thread until the system gives up, even if the
+/// caller has stopped waiting, and the number of threads is limited.
 const AT_A_TIME: usize = 4;
 
 /// Asks the system, as hyper's own does, but of no name too often at a time.

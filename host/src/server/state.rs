@@ -12,9 +12,27 @@ use super::active::Active;
 use super::forward::Forwarder;
 use super::metrics::Metrics;
 use super::record::Recorder;
+use super::redirect::RELAYED_BYTES;
 use super::report::Report;
 use super::store::{Store, StoreError};
 use super::{Limits, log};
+
+/// Browsers have this part of what deliveries have.
+const BROWSERS: usize = 8;
+
+/// What may be under way at a time.
+pub(crate) struct Share {
+    /// One for each request whose body is whole.
+    pub(crate) slots: Arc<Semaphore>,
+    /// One for each byte that is held: of requests, or of answers on their way to browsers.
+    pub(crate) room: Arc<Semaphore>,
+}
+
+impl Share {
+    fn new(requests: usize, bytes: usize) -> Self {
+        Share { slots: semaphore(requests), room: semaphore(bytes) }
+    }
+}
 
 pub(crate) struct State {
     pub(crate) active: ArcSwap<Active>,
@@ -23,10 +41,9 @@ pub(crate) struct State {
     pub(crate) metrics: Metrics,
     pub(crate) recorder: Option<Recorder>,
     pub(crate) limits: Limits,
-    /// One for each byte of bodies that may be held.
-    pub(crate) room: Arc<Semaphore>,
-    /// One for each request whose body is whole that may be under way.
-    pub(crate) slots: Arc<Semaphore>,
+    pub(crate) deliveries: Share,
+    /// Anybody may come back from a setup link, or say so: that must take nothing from what Kapso sends.
+    pub(crate) browsers: Share,
     /// One for each large body that may be decided at a time. Together with one call a thread of the runtime this stays
     /// within what the plugin serves at once, so that nobody waits for an instance.
     pub(crate) large_bodies: Arc<Semaphore>,
@@ -54,8 +71,8 @@ impl State {
             store,
             metrics,
             recorder,
-            room: semaphore(limits.bytes),
-            slots: semaphore(limits.requests),
+            deliveries: Share::new(limits.requests, limits.bytes),
+            browsers: Share::new(limits.requests.div_ceil(BROWSERS), RELAYED_BYTES.max(limits.bytes / BROWSERS)),
             large_bodies: semaphore(threads),
             limits,
             tasks: TaskTracker::new(),

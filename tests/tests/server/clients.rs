@@ -264,7 +264,8 @@ async fn more_bytes_than_may_be_held_are_503() {
     let mut config = config(&all_to(&upstream));
     let small = Delivery::message("wamid.1", SECRET);
     let large = Delivery::batch(&[("wamid.2", "text"), ("wamid.3", "text")], SECRET);
-    config.limits.bytes = large.body.len();
+    // What the large one takes with its head, and not that and a small one.
+    config.limits.bytes = large.body.len() + 2048;
     let hooked = Hooked::start(config).await;
     assert_eq!(hooked.status(&large).await, 200, "it fits when nothing else is there");
     let mut first = Raw::connect(hooked.server.address()).await;
@@ -276,4 +277,22 @@ async fn more_bytes_than_may_be_held_are_503() {
     first.write(&small.body[small.body.len() - 1..]).await;
     first.until("200 OK").await;
     assert_eq!(hooked.status(&large).await, 200, "what was held is given back");
+}
+
+#[tokio::test]
+async fn heads_are_held_too() {
+    let upstream = Upstream::answering(Reply::Status(200)).await;
+    let mut config = config(&all_to(&upstream));
+    config.limits.bytes = 20_000;
+    let hooked = Hooked::start(config).await;
+    let padding = "a".repeat(12_000);
+    let delivery = Delivery::message("wamid.1", SECRET).with("x-padding", &padding);
+    let mut first = Raw::connect(hooked.server.address()).await;
+    first.write(head(&delivery, "/hook", &length(delivery.body.len()))).await;
+    while hooked.status(&delivery).await != 503 {
+        tokio::task::yield_now().await;
+    }
+    first.write(&delivery.body).await;
+    first.until("200 OK").await;
+    assert_eq!(hooked.status(&delivery).await, 200, "what was held is given back");
 }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use hookgate_tests::Delivery;
 use hookgate_tests::browser::{self, BROUGHT, COMPLETED, FAILED, completed, failed};
 use hookgate_tests::client::Answer;
-use hookgate_tests::hooked::{Hooked, config};
+use hookgate_tests::hooked::{Hooked, SECRET, config};
 use hookgate_tests::upstream::{Reply, Upstream};
 use http::Method;
 use serde_json::{Value, json};
@@ -165,11 +166,14 @@ async fn another_method_is_405() {
 }
 
 #[tokio::test]
-async fn browsers_take_places_like_deliveries_do() {
+async fn browsers_take_no_places_of_deliveries() {
     let permits = Arc::new(Semaphore::new(0));
     let mut upstream = Upstream::answering(Reply::Held(permits.clone(), 200)).await;
-    let mut config = config(&policy(("to", "backoffice"), &upstream));
-    config.limits.requests = 1;
+    let mut policy = policy(("to", "backoffice"), &upstream);
+    policy["targets"]["backoffice"]["timeout_ms"] = json!(8000);
+    let mut config = config(&policy);
+    // Of which browsers have one.
+    config.limits.requests = 8;
     let hooked = Arc::new(Hooked::start(config).await);
     let first = tokio::spawn({
         let hooked = hooked.clone();
@@ -177,6 +181,9 @@ async fn browsers_take_places_like_deliveries_do() {
     });
     upstream.next().await;
     assert_eq!(get(&hooked, &completed()).await.status, 503);
+    assert_eq!(hooked.status(&Delivery::message("wamid.1", SECRET)).await, 200);
     permits.add_permits(1);
     assert_eq!(first.await.unwrap(), 200);
+    permits.add_permits(1);
+    assert_eq!(get(&hooked, &completed()).await.status, 200, "its place is given back");
 }

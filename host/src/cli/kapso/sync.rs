@@ -25,10 +25,11 @@ const CHANGED: Style = AnsiColor::Yellow.on_default().bold();
 /// Each source of the policy is one address: --url with the source's path. It needs a webhook for each phone number that it is for,
 /// and one for the project if it gets the project's events. Webhooks are known by their address, and by whose they are.
 ///
-/// The policy says: which kind (scheme "meta": kind meta), which events (those that rules name, by themselves or by what they ask
-/// of messages), which secret (the first of "secrets", or of the number's in "secrets_by_phone_number"; its value is compared and,
-/// where it differs, sent to Kapso, and never shown), and, where it names them, which numbers. What is registered at a source's address tells its numbers too. What is
-/// still open is asked for by name.
+/// The policy determines the kind (scheme "meta": kind meta), the events (those that rules match, by name or through
+/// other conditions), the secret (the first of "secrets", or of the number's entry in "secrets_by_phone_number"; it is
+/// compared, sent to Kapso if it differs, and never shown) and, where it names them, the phone numbers. Webhooks
+/// already registered at a source's address supply its numbers too. If something is still undetermined, the error names
+/// the option to give, such as --number.
 ///
 /// What is registered and paused is resumed. What the policy knows nothing of stays, unless --prune is given; other addresses are
 /// never touched.

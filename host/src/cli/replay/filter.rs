@@ -76,12 +76,7 @@ fn compile(policy: Option<&Path>, when: Option<&str>, unless: Option<&str>) -> a
 fn is_met(gate: &Gate, delivery: &Delivery) -> anyhow::Result<bool> {
     delivery.lend(|request| {
         let Ok(parsed) = gate.parse(request.head.headers, request.body)? else { return Ok(false) };
-        let sources = &gate.settings().sources;
-        let source = sources
-            .iter()
-            .find(|source| delivery.recorded.source.as_ref() == Some(&source.name))
-            .or_else(|| sources.iter().find(|source| delivery.path_alone() == Some(source.path.as_str())));
-        let source = source.map(|source| source.name.as_str());
+        let source = delivery.source(gate);
         for event in &parsed.delivery.events {
             if !gate.route(event, source)?.targets.is_empty() {
                 return Ok(true);

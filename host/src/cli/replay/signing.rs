@@ -73,16 +73,12 @@ impl Sources {
         if let Some(secret) = delivery.recorded.secret_name.as_ref().and_then(|name| self.secrets.get(name)) {
             return Ok(secret);
         }
-        let path = delivery.path_alone();
-        let source = self.policy.get("sources").and_then(Value::as_array).into_iter().flatten().find(|source| {
-            let is = |field: &str, value: Option<&str>| {
-                value.is_some() && source.get(field).and_then(Value::as_str) == value
-            };
-            is("name", delivery.recorded.source.as_deref()) || is("path", path)
-        });
-        let Some(source) = source else {
+        let Some(name) = delivery.source(&self.gate) else {
             bail!("the policy has no source that it came by");
         };
+        let mut sources = self.policy.get("sources").and_then(Value::as_array).into_iter().flatten();
+        let source = sources.find(|source| source.get("name").and_then(Value::as_str) == Some(name));
+        let source = source.ok_or_else(|| anyhow!("the policy has no source {name}"))?;
         let number = self.phone_number_id(delivery)?;
         let name = gate::secret_of(source, number.as_deref());
         let name = name.ok_or_else(|| anyhow!("its source has no secret for it"))?;
