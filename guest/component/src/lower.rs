@@ -260,15 +260,21 @@ impl<T: Lower> Lower for Vec<T> {
     }
 }
 
+/// Two hundred fields are optional text: one piece of code for all.
+#[inline(never)]
+fn some<T: Lower>(value: &T, place: Place) {
+    place.put(true);
+    value.lower(place.at(T::LAYOUT.behind_tag()));
+}
+
 impl<T: Lower> Lower for Option<T> {
     const LAYOUT: Layout = T::LAYOUT.tagged();
 
-    // Two hundred fields are optional text: one piece of code for all.
-    #[inline(never)]
+    #[inline(always)]
     fn lower(&self, place: Place) {
-        place.put(self.is_some());
-        if let Some(value) = self {
-            value.lower(place.at(T::LAYOUT.behind_tag()));
+        match self {
+            Some(value) => some(value, place),
+            None => place.put(false),
         }
     }
 

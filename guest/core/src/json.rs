@@ -104,24 +104,23 @@ impl<'a> Reader<'a> {
     /// Calls `member` with each key of the object that stands here, the reader at the key's value, which `member` must
     /// consume. Anything else than an object is skipped, and false returned.
     #[inline(never)]
-    pub(crate) fn object(&mut self, member: &mut dyn FnMut(&mut Self, &str) -> Result<()>) -> Result<bool> {
+    pub(crate) fn object(&mut self, member: &mut dyn FnMut(&mut Self, &[u8]) -> Result<()>) -> Result<bool> {
         self.object_here(member)
     }
 
     /// The same, part of who calls it.
     #[inline(always)]
-    pub(crate) fn object_here(&mut self, mut member: impl FnMut(&mut Self, &str) -> Result<()>) -> Result<bool> {
+    pub(crate) fn object_here(&mut self, mut member: impl FnMut(&mut Self, &[u8]) -> Result<()>) -> Result<bool> {
         let next = self.enter(b'{', b'}')?;
         let mut more = next == Next::Element;
         while more {
-            let key = self.key()?;
+            let (start, end, escaped) = self.key()?;
             let resolved;
-            let key = match key.plain() {
-                Some(key) => key,
-                None => {
-                    resolved = key.text();
-                    &*resolved
-                }
+            let key = if escaped {
+                resolved = JsonStr::new(self.text.get(start..end).unwrap_or_default(), true).text();
+                resolved.as_bytes()
+            } else {
+                self.text.as_bytes().get(start..end).unwrap_or_default()
             };
             member(self, key)?;
             more = self.behind_member()?;
@@ -186,7 +185,7 @@ impl<'a> Reader<'a> {
     #[inline(never)]
     pub(crate) fn member(&mut self, name: &str, slot: &mut Option<JsonStr<'a>>) -> Result<()> {
         *slot = None;
-        self.object(&mut |reader, key| if key == name { reader.scalar(slot) } else { reader.pass() })?;
+        self.object(&mut |reader, key| if key == name.as_bytes() { reader.scalar(slot) } else { reader.pass() })?;
         Ok(())
     }
 
@@ -242,8 +241,8 @@ impl<'a> Reader<'a> {
     #[inline(never)]
     pub(crate) fn pass(&mut self) -> Result<()> {
         match self.peek() {
-            b'"' => self.quoted().map(drop),
-            b'{' => self.object_here(|reader, _| reader.pass()).map(drop),
+            b'"' => self.pass_quoted_here().map(drop),
+            b'{' => self.pass_object(),
             b'[' => self.array(Self::pass).map(drop),
             b't' => self.literal("true"),
             b'f' => self.literal("false"),
@@ -251,6 +250,17 @@ impl<'a> Reader<'a> {
             b'-' | b'0'..=b'9' => self.digits(),
             _ => self.fault(),
         }
+    }
+
+    /// Past the object that stands here.
+    fn pass_object(&mut self) -> Result<()> {
+        let mut more = self.enter(b'{', b'}')? == Next::Element;
+        while more {
+            self.key()?;
+            self.pass()?;
+            more = self.behind_member()?;
+        }
+        Ok(())
     }
 
     // Positions are within the text, so no sum of them wraps.
@@ -310,13 +320,13 @@ impl<'a> Reader<'a> {
 
     // A member's key and comma are part of who reads the object, of which there are three: calls would cost as much as they do.
 
-    /// The key that stands here, and past its colon.
+    /// Where the key that stands here begins and ends, and whether there is an escape in it; past its colon.
     #[inline(always)]
-    fn key(&mut self) -> Result<JsonStr<'a>> {
+    fn key(&mut self) -> Result<(usize, usize, bool)> {
         if self.peek() != b'"' {
             return self.fault();
         }
-        let key = self.quoted_here()?;
+        let key = self.pass_quoted_here()?;
         if self.peek() != b':' {
             return self.fault();
         }
@@ -413,6 +423,13 @@ impl<'a> Reader<'a> {
     /// The same, part of who calls it: every second string is a key.
     #[inline(always)]
     fn quoted_here(&mut self) -> Result<JsonStr<'a>> {
+        let (start, end, escaped) = self.pass_quoted_here()?;
+        Ok(JsonStr::new(self.text.get(start..end).unwrap_or_default(), escaped))
+    }
+
+    /// Past the string that stands here: where it begins and ends, and whether there is an escape in it.
+    #[inline(always)]
+    fn pass_quoted_here(&mut self) -> Result<(usize, usize, bool)> {
         self.advance(1);
         let start = self.at;
         self.advance(plain_run(self.rest()));
@@ -420,9 +437,9 @@ impl<'a> Reader<'a> {
         if escaped {
             self.pass_escapes()?;
         }
-        let raw = self.text.get(start..self.at).unwrap_or_default();
+        let end = self.at;
         self.advance(1);
-        Ok(JsonStr::new(raw, escaped))
+        Ok((start, end, escaped))
     }
 
     /// Past the rest of a string that has an escape here, as few have.

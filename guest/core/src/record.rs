@@ -6,7 +6,7 @@
 use alloc::vec::Vec;
 
 use crate::event::Span;
-use crate::json::{JsonStr, Reader, Result, same, same_here};
+use crate::json::{JsonStr, Reader, Result, same_here};
 
 /// The most elements that are read of a list inside an event.
 const MAX_ELEMENTS: usize = 1000;
@@ -24,7 +24,7 @@ pub(crate) trait Record<'a> {
 
 /// Takes the value under `key`, at which a reader stands, or passes over it.
 #[inline(always)]
-pub(crate) fn member<'a>(record: &mut dyn Record<'a>, keys: &Keys, key: &str, reader: &mut Reader<'a>) -> Result<()> {
+pub(crate) fn member<'a>(record: &mut dyn Record<'a>, keys: &Keys, key: &[u8], reader: &mut Reader<'a>) -> Result<()> {
     match keys.place(key) {
         Some(place) => record.take(place, reader),
         None => reader.pass(),
@@ -66,7 +66,7 @@ impl Keys {
         let mut table = [FREE; PLACES];
         let mut index = 0;
         while index < names.len() {
-            let mut place = home(names[index]);
+            let mut place = home(names[index].as_bytes());
             while table[place] != FREE {
                 place = next(place);
             }
@@ -78,21 +78,21 @@ impl Keys {
 
     /// Where `key` stands among them.
     #[inline(always)]
-    fn place(&self, key: &str) -> Option<usize> {
+    fn place(&self, key: &[u8]) -> Option<usize> {
         let home = home(key);
         let index = usize::from(*self.table.get(home)?);
         // None stands where it is free.
-        if same_here(self.names.get(index)?, key) { Some(index) } else { self.place_behind(home, key) }
+        if same_here(self.names.get(index)?.as_bytes(), key) { Some(index) } else { self.place_behind(home, key) }
     }
 
     /// Where it stands if another name has its home.
     #[cold]
-    fn place_behind(&self, home: usize, key: &str) -> Option<usize> {
+    fn place_behind(&self, home: usize, key: &[u8]) -> Option<usize> {
         let mut place = home;
         loop {
             place = next(place);
             let index = usize::from(*self.table.get(place)?);
-            if same(self.names.get(index)?, key) {
+            if same_here(self.names.get(index)?.as_bytes(), key) {
                 return Some(index);
             }
         }
@@ -102,12 +102,11 @@ impl Keys {
 /// Where to look for a key first: by its length, and the letters at its ends and in its middle.
 #[allow(clippy::as_conversions, reason = "only the lowest bits of a length count")]
 #[inline(always)]
-const fn home(key: &str) -> usize {
-    let bytes = key.as_bytes();
-    let (before, behind) = bytes.split_at(bytes.len() / 2);
+const fn home(key: &[u8]) -> usize {
+    let (before, behind) = key.split_at(key.len() / 2);
     let first = if let [first, ..] = before { *first } else { 0 };
     let (middle, last) = if let [middle, .., last] = behind { (*middle, *last) } else { (0, 0) };
-    let mixed = u32::from_le_bytes([first, middle, last, bytes.len() as u8]).wrapping_mul(0x9e37_79b1);
+    let mixed = u32::from_le_bytes([first, middle, last, key.len() as u8]).wrapping_mul(0x9e37_79b1);
     (mixed >> 26) as usize
 }
 
@@ -255,13 +254,13 @@ mod tests {
     fn every_key_is_found_and_no_other() {
         // The second has the hash of the first.
         const NAMES: &[&str] = &["message_id", "massage_jd", "id", ""];
-        assert_eq!(home(NAMES[0]), home(NAMES[1]));
+        assert_eq!(home(NAMES[0].as_bytes()), home(NAMES[1].as_bytes()));
         let keys = Keys::new(NAMES);
         for (place, name) in NAMES.iter().enumerate() {
-            assert_eq!(keys.place(name), Some(place));
+            assert_eq!(keys.place(name.as_bytes()), Some(place));
         }
         for other in ["messags_id", "message_ix", "message", "i", "da", "type"] {
-            assert_eq!(keys.place(other), None, "{other}");
+            assert_eq!(keys.place(other.as_bytes()), None, "{other}");
         }
     }
 }

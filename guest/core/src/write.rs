@@ -1,5 +1,6 @@
 //! A writer of JSON, for the bodies that Hookgate composes.
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -112,6 +113,12 @@ impl Writer {
 impl<T: Write> Write for Vec<T> {
     fn write(&self, writer: &mut Writer) {
         writer.array(|writer| self.iter().for_each(|element| writer.element(element)));
+    }
+}
+
+impl<T: Write> Write for Box<T> {
+    fn write(&self, writer: &mut Writer) {
+        T::write(self, writer);
     }
 }
 

@@ -104,7 +104,7 @@ fn read<'a>(event: &Event<'a>, reader: &mut Reader<'a>) -> Result<Detail<'a>> {
     if event.kind == Kind::Meta {
         return of_meta(event, reader);
     }
-    let payload = project::Payload::read(reader)?;
+    let mut payload = project::Payload::read(reader)?;
     Ok(match event.kind {
         Kind::Project => payload.by_family(event.name.as_deref().unwrap_or_default()),
         _ => payload.by_shape(),
@@ -116,14 +116,14 @@ fn of_meta<'a>(event: &Event<'a>, reader: &mut Reader<'a>) -> Result<Detail<'a>>
         (None, _) => Detail::MetaChange(record::read(reader)?),
         (Some("outbound"), None) => Detail::Status(record::read(reader)?),
         (Some(_), origin) => {
-            let mut message = record::read::<Option<Message<'a>>>(reader)?.unwrap_or_default();
+            let mut message = record::read::<Option<Box<Message<'a>>>>(reader)?.unwrap_or_default();
             message.contact_name = event.contact_name;
             if origin.is_some() {
                 message.echoed();
             } else {
                 message.received();
             }
-            Detail::Message(Box::new(message))
+            Detail::Message(message)
         }
     })
 }

@@ -234,7 +234,7 @@ record! {
         results: Option<Span> = "results",
         pending_approval: Option<Span> = "pending_approval",
         metadata: Option<Span> = "metadata",
-        message: Option<Message<'a>> = "message",
+        message: Option<Box<Message<'a>>> = "message",
         conversation: Option<Conversation<'a>> = "conversation",
         contact: Option<ContactEvent<'a>> = "contact",
         previous: ContactEvent<'a> = "previous",
@@ -307,13 +307,13 @@ impl<'a> Payload<'a> {
     pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self> {
         let mut payload = Self { root: Raw::default(), data: None };
         reader.object(&mut |reader, key| match key {
-            "data" => payload.data.read(reader),
+            b"data" => payload.data.read(reader),
             _ => record::member(&mut payload.root, Raw::KEYS, key, reader),
         })?;
         Ok(payload)
     }
 
-    pub(super) fn by_family(self, name: &str) -> Detail<'a> {
+    pub(super) fn by_family(mut self, name: &str) -> Detail<'a> {
         let families: [(&str, Family<'a>); 7] = [
             ("kapso_agent.", Self::agent_run),
             ("agent.", Self::agent_run),
@@ -329,34 +329,34 @@ impl<'a> Payload<'a> {
         }
     }
 
-    pub(super) fn by_shape(self) -> Detail<'a> {
-        let raw = match self.data {
+    pub(super) fn by_shape(&mut self) -> Detail<'a> {
+        let raw = match &mut self.data {
             Some(data) if data.message.is_some() || data.conversation.is_some() || data.whatsapp_config.is_some() => {
                 data
             }
-            _ => self.root,
+            _ => &mut self.root,
         };
-        if let Some(mut message) = raw.message {
+        if let Some(mut message) = raw.message.take() {
             let beside = raw.conversation.as_ref().and_then(Conversation::contact_name);
             message.contact_name = message.contact_name.or(beside);
-            message.conversation = raw.conversation;
-            return Detail::Message(Box::new(message));
+            message.conversation = raw.conversation.take();
+            return Detail::Message(message);
         }
-        if let Some(contact) = raw.contact {
+        if let Some(contact) = raw.contact.take() {
             return Detail::Contact(ContactEvent {
                 previous_business_scoped_user_id: raw.previous.business_scoped_user_id,
-                marketing: raw.marketing_preference,
+                marketing: raw.marketing_preference.take(),
                 ..contact
             });
         }
-        if let Some(conversation) = raw.conversation {
+        if let Some(conversation) = raw.conversation.take() {
             return Detail::Conversation(ConversationEvent {
                 conversation,
                 inactive_minutes: raw.inactive_minutes.and_then(|minutes| minutes.text().parse().ok()),
                 since_message_id: raw.since_message_id,
             });
         }
-        if let Some(config) = raw.whatsapp_config {
+        if let Some(config) = raw.whatsapp_config.take() {
             return Detail::Config(ConfigEvent {
                 config_id: config.id,
                 name: config.name,

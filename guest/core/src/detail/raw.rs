@@ -1,5 +1,6 @@
 //! Messages as bodies have them: v1's and v2's members side by side, and what Kapso adds.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::message::{
@@ -70,9 +71,9 @@ record! {
     }
 }
 
-impl<'a> Read<'a> for Option<Message<'a>> {
+impl<'a> Read<'a> for Option<Box<Message<'a>>> {
     fn read(&mut self, reader: &mut Reader<'a>) -> Result<()> {
-        *self = record::read::<Option<Raw<'a>>>(reader)?.map(Message::from);
+        *self = record::read::<Option<Raw<'a>>>(reader)?.map(|raw| Box::new(Message::from(raw)));
         Ok(())
     }
 }

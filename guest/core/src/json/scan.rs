@@ -32,15 +32,14 @@ fn long_plain_run(bytes: &[u8]) -> usize {
 pub(crate) fn same(left: &str, right: &str) -> bool {
     #[inline(never)]
     fn apart(left: &str, right: &str) -> bool {
-        same_here(left, right)
+        same_here(left.as_bytes(), right.as_bytes())
     }
     left.len() == right.len() && apart(left, right)
 }
 
 /// The same, part of who calls it: whoever looks for a body's keys.
 #[inline(always)]
-pub(crate) fn same_here(left: &str, right: &str) -> bool {
-    let (left, right) = (left.as_bytes(), right.as_bytes());
+pub(crate) fn same_here(left: &[u8], right: &[u8]) -> bool {
     let words = |bytes| <[u8]>::as_chunks(bytes).0.iter().copied().map(u64::from_le_bytes);
     left.len() == right.len()
         && match left.len() {

@@ -94,9 +94,9 @@ impl<'a> Entries<'a> {
         let room = &mut self.room;
         reader.object(&mut |reader, key| {
             match key {
-                "id" => reader.scalar(&mut id)?,
-                "time" => reader.scalar(&mut time)?,
-                "changes" => {
+                b"id" => reader.scalar(&mut id)?,
+                b"time" => reader.scalar(&mut time)?,
+                b"changes" => {
                     changes.clear();
                     reader.array(|reader| {
                         let (change, span) = reader.spanned(|reader| Change::read(reader, room))?;
@@ -194,8 +194,8 @@ impl<'a> Change<'a> {
         let mut change = Self::default();
         reader.object(&mut |reader, key| {
             match key {
-                "field" => reader.string(&mut change.field)?,
-                "value" => {
+                b"field" => reader.string(&mut change.field)?,
+                b"value" => {
                     let field = change.field.take();
                     change = Self { field, ..Self::default() };
                     change.value(reader, room)?;
@@ -213,11 +213,11 @@ impl<'a> Change<'a> {
         let mut contacts: Vec<Contact<'a>> = Vec::new();
         reader.object(&mut |reader, key| {
             let (which, read): (_, fn(&mut Reader<'a>) -> _) = match key {
-                "metadata" => return reader.member("phone_number_id", &mut self.phone_number_id),
-                "contacts" => return contacts.read(reader),
-                "messages" => (0, |reader| record::read(reader).map(Happening::Received)),
-                "message_echoes" => (1, |reader| record::read(reader).map(Happening::Echoed)),
-                "statuses" => (2, |reader| record::read(reader).map(Happening::Changed)),
+                b"metadata" => return reader.member("phone_number_id", &mut self.phone_number_id),
+                b"contacts" => return contacts.read(reader),
+                b"messages" => (0, |reader| record::read(reader).map(Happening::Received)),
+                b"message_echoes" => (1, |reader| record::read(reader).map(Happening::Echoed)),
+                b"statuses" => (2, |reader| record::read(reader).map(Happening::Changed)),
                 _ => return reader.pass(),
             };
             lists.retain(|(known, _)| *known != which);

@@ -14,7 +14,7 @@ use core::ops::Range;
 use crate::event::{Batch, Delivery, Event, Kind, NameOrigin, Span, Text};
 use crate::http::{self, Header};
 use crate::json::{self, JsonStr, ParseError, Reader};
-use crate::record;
+use crate::record::{self, Read};
 use item::Item;
 use name::Claims;
 pub use name::printable;
@@ -84,8 +84,8 @@ pub(crate) fn phone_number_ids(body: &[u8]) -> Vec<Text<'_>> {
         if !reader.at_object() {
             return reader.array(|reader| collect(reader, ids)).map(drop);
         }
-        let member = &mut |reader: &mut Reader<'a>, key: &str| {
-            if key != "phone_number_id" {
+        let member = &mut |reader: &mut Reader<'a>, key: &[u8]| {
+            if key != b"phone_number_id" {
                 return collect(reader, ids);
             }
             let mut id = None;
@@ -151,13 +151,13 @@ fn idempotency_key<'a>(headers: &[Header<'a>]) -> Option<Text<'a>> {
 }
 
 impl<'a> Root<'a> {
-    fn member(&mut self, reader: &mut Reader<'a>, key: &str, body: &'a [u8], limit: usize) -> json::Result<()> {
+    fn member(&mut self, reader: &mut Reader<'a>, key: &[u8], body: &'a [u8], limit: usize) -> json::Result<()> {
         match key {
-            "data" => self.data = Data::read(reader, body, limit)?,
-            "batch" => reader.boolean(&mut self.batch)?,
-            "batch_info" => (self.batch_info, self.batch_size) = batch_info(reader)?,
-            "object" => reader.string(&mut self.object)?,
-            "entry" => self.entries = meta::Entries::read(reader, body, limit)?,
+            b"data" => self.data = Data::read(reader, body, limit)?,
+            b"batch" => reader.boolean(&mut self.batch)?,
+            b"batch_info" => (self.batch_info, self.batch_size) = batch_info(reader)?,
+            b"object" => reader.string(&mut self.object)?,
+            b"entry" => self.entries = meta::Entries::read(reader, body, limit)?,
             _ => record::member(&mut self.item, Item::KEYS, key, reader)?,
         }
         Ok(())
@@ -233,13 +233,13 @@ impl<'a> Data<'a> {
         if reader.at_object() {
             return record::read(reader).map(|item| Self::Object(Box::new(item)));
         }
-        let (mut first, mut events, mut count) = (None, Vec::new(), 0_usize);
+        let (mut item, mut first, mut events, mut count) = (Item::default(), None, Vec::new(), 0_usize);
         let is_array = reader.array(|reader| {
             count = count.saturating_add(1);
             if count > limit {
                 return reader.pass();
             }
-            let (item, span): (Item<'_>, _) = reader.spanned(record::read)?;
+            let ((), span) = reader.spanned(|reader| item.read(reader))?;
             events.push(item.event(span, body));
             first.get_or_insert_with(|| Box::new(item));
             Ok(())
@@ -253,14 +253,14 @@ fn batch_info<'a>(reader: &mut Reader<'a>) -> json::Result<(Batch<'a>, Option<Sp
     let (mut size_span, mut conversation_id) = (None, None);
     reader.object(&mut |reader, key| {
         match key {
-            "size" => {
+            b"size" => {
                 let ((), span) = reader.spanned(|reader| reader.number(&mut batch.size))?;
                 size_span = Some(span);
             }
-            "window_ms" => reader.number(&mut batch.window_ms)?,
-            "first_sequence" => reader.number(&mut batch.first_sequence)?,
-            "last_sequence" => reader.number(&mut batch.last_sequence)?,
-            "conversation_id" => reader.scalar(&mut conversation_id)?,
+            b"window_ms" => reader.number(&mut batch.window_ms)?,
+            b"first_sequence" => reader.number(&mut batch.first_sequence)?,
+            b"last_sequence" => reader.number(&mut batch.last_sequence)?,
+            b"conversation_id" => reader.scalar(&mut conversation_id)?,
             _ => reader.pass()?,
         }
         Ok(())

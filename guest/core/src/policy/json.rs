@@ -25,7 +25,7 @@ impl Json {
             b'{' => {
                 let mut members = Vec::new();
                 reader.object(&mut |reader, name| {
-                    members.push((name.to_owned(), Self::read(reader)?));
+                    members.push((String::from_utf8_lossy(name).into_owned(), Self::read(reader)?));
                     Ok(())
                 })?;
                 Ok(Self::Object(members))
