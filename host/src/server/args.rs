@@ -108,11 +108,12 @@ pub struct Args {
     #[arg(long, value_name = "FILE", env = "HOOKGATE_PLUGIN")]
     pub plugin: Option<PathBuf>,
 
-    /// Requests that may be under way at a time once their body is there; more are answered 503.
+    /// Requests that may be in flight at a time once their body is there; more are answered 503. Browsers back from setup links have
+    /// an eighth of it for themselves.
     #[arg(long, value_name = "N", env = "HOOKGATE_MAX_REQUESTS", default_value = "512")]
     pub max_requests: NonZeroUsize,
 
-    /// Bytes of bodies that may be held at a time; what goes beyond is answered 503. At least one body of the largest size that
+    /// Bytes of heads and bodies that may be held at a time; what goes beyond is answered 503. At least one body of the largest size that
     /// the policy allows should fit.
     #[arg(long, value_name = "BYTES", env = "HOOKGATE_MAX_BYTES", default_value = "268435456")]
     pub max_bytes: NonZeroUsize,

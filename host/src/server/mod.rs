@@ -130,9 +130,11 @@ pub struct Limits {
     pub body_time: Duration,
     /// From the end of the head to the answer, targets included. Kapso waits for 10 s.
     pub answer_time: Duration,
-    /// Requests under way whose body is whole; more are answered 503.
+    /// Requests in flight whose body is whole; more are answered 503. Browsers back from setup links have an eighth of it for
+    /// themselves.
     pub requests: usize,
-    /// Bytes of bodies held at a time; what goes beyond is answered 503.
+    /// Bytes of heads and bodies held at a time; what goes beyond is answered 503. Answers to browsers have an eighth of it for
+    /// themselves, and room for one of the largest size at least.
     pub bytes: usize,
     /// Open connections; more wait to be taken.
     pub connections: usize,

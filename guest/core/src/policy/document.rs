@@ -163,7 +163,7 @@ described! {
     pub(crate) struct TextConditions {
         /// What it begins with.
         pub(crate) prefix: Option<AnyOf<Term>>,
-        /// What stands anywhere in it.
+        /// What stands anywhere in its first 64 KiB.
         pub(crate) contains: Option<AnyOf<Term>>,
     }
 
