@@ -39,8 +39,8 @@ pub enum Rejection {
     MalformedSignature,
     /// No secret of the source gives this signature for these bytes.
     WrongSignature,
-    /// The source looks secrets up by phone number, and the body names none that it knows, several tenants' at once, or none in a
-    /// message, or has more events than the policy's limit, so that nobody knows which.
+    /// The source looks up secrets by phone number, but the body does not identify one tenant: it names no known number or
+    /// numbers of several tenants, has a message without a number, or more events than the policy allows.
     UnknownTenant,
     /// Everything in it that tells its time happened longer ago than the source's `max_age_s`.
     TooOld,
