@@ -75,6 +75,12 @@ fn a_targets_answer_becomes_ours() {
             let (id, _) = passed(vm.send(&message(&format!("wamid.{}", pieces.len()))));
             let answer = vm.target_answers(id, answered, pieces).expect("an answer");
             assert_eq!(answer.status, expected, "for {answered}");
+            let result = match answered {
+                410 | 422 => "given-up",
+                200..=299 => "delivered",
+                _ => "failed",
+            };
+            assert_eq!(vm.note(id, "result").as_deref(), Some(result), "for {answered}");
             assert!(!answer.body.starts_with(b"a") && !answer.headers.iter().any(|(_, value)| value == b"target"));
             let length = answer.headers.iter().find(|(name, _)| name == b"content-length").expect("a length");
             assert_eq!(length.1, answer.body.len().to_string().into_bytes());

@@ -241,6 +241,14 @@ fn a_prefix_ends_at_a_dot() {
 }
 
 #[test]
+fn of_a_long_text_only_the_beginning_is_searched() {
+    let part = "needle";
+    for (before, found) in [(SEARCHED - part.len(), true), (SEARCHED - part.len() + 1, false)] {
+        assert_eq!(contains(&format!("{}{part}", "n".repeat(before)), part), found, "behind {before} bytes");
+    }
+}
+
+#[test]
 fn text_is_compared_at_its_beginning_and_anywhere() {
     for (text, expected) in [
         (json!({"prefix": "Hello"}), true),
