@@ -9,6 +9,7 @@ use tokio::time::{Duration, Instant};
 use super::compose::Webhook;
 use crate::server::Error;
 use crate::server::forward::{Forwarder, Target};
+use crate::server::resolve::Resolver;
 use crate::server::tls;
 use crate::types::Outcome;
 
@@ -53,7 +54,7 @@ impl Http {
     /// The file of authorities cannot be read.
     pub(crate) fn new(numbers: Uri, project: Uri, meta: Uri, authorities: Option<&PathBuf>) -> Result<Self, Error> {
         let target = |uri| Target { uri, timeout: LIMIT };
-        let forwarder = Forwarder::new(tls::client(authorities)?);
+        let forwarder = Forwarder::new(tls::client(authorities)?, Resolver::new());
         Ok(Self { forwarder, numbers: target(numbers), project: target(project), meta: target(meta) })
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::log::Format;
 use super::store::Choice;
-use super::{Config, Error, Limits, Policy, Recording, Tls};
+use super::{Config, Error, Limits, Policy, Recording, Tls, cores};
 use crate::unrepeated::Unrepeated;
 use crate::{Instances, LoadError, Options, Plugin, Sha256};
 
@@ -108,6 +108,11 @@ pub struct Args {
     #[arg(long, value_name = "FILE", env = "HOOKGATE_PLUGIN")]
     pub plugin: Option<PathBuf>,
 
+    /// Threads that serve, by default one for each processor core. A connection stays with the thread that has it, and each
+    /// thread has connections of its own to the targets.
+    #[arg(long, value_name = "N", env = "HOOKGATE_WORKERS")]
+    pub workers: Option<NonZeroUsize>,
+
     /// Requests that may be in flight at a time once their body is there; more are answered 503. Browsers back from setup links have
     /// an eighth of it for themselves.
     #[arg(long, value_name = "N", env = "HOOKGATE_MAX_REQUESTS", default_value = "512")]
@@ -194,7 +199,10 @@ impl Args {
             Hashing::Host => Sha256::Host,
             Hashing::Plugin => Sha256::Plugin,
         };
-        let options = Options { instances, sha256, ..Options::default() };
+        let cores = cores();
+        // A call for each worker, and one for each large body that is decided beside them.
+        let max_concurrency = self.workers.unwrap_or(cores).saturating_add(cores.get());
+        let options = Options { instances, sha256, max_concurrency, ..Options::default() };
         match &self.plugin {
             Some(file) => Plugin::from_file(file, &options),
             None => Plugin::new(&options),
@@ -221,6 +229,7 @@ impl Args {
             stop_time: Duration::from_millis(self.stop_ms),
             ..Limits::default()
         };
+        config.workers = self.workers.unwrap_or_else(cores);
         config.store = self.store.open().await?;
         config.recording = self.record.clone().map(|folder| Recording {
             bytes: self.record_bytes,

@@ -117,7 +117,7 @@ impl Sending<'_> {
         match forward::headers(&self.intake.received, message) {
             Ok(headers) => {
                 let body = body(&self.intake.received.body, &message.body);
-                self.intake.state.forwarder.send(target, headers, body, self.deadline).await
+                self.intake.worker.forwarder.send(target, headers, body, self.deadline).await
             }
             Err(error) => {
                 tracing::error!(%error, "the plugin set a header that HTTP does not allow");

@@ -62,8 +62,8 @@ pub(crate) struct Forwarder {
 }
 
 impl Forwarder {
-    pub(crate) fn new(tls: rustls::ClientConfig) -> Self {
-        let mut connector = HttpConnector::new_with_resolver(Resolver::new());
+    pub(crate) fn new(tls: rustls::ClientConfig, resolver: Resolver) -> Self {
+        let mut connector = HttpConnector::new_with_resolver(resolver);
         connector.enforce_http(false);
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT));

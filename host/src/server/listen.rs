@@ -23,6 +23,7 @@ use super::Limits;
 use super::receive::Answer;
 use super::received::Peer;
 use super::tls::Certificate;
+use super::workers::{Seat, Worker, Workers};
 
 /// After an error of `accept`, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -38,13 +39,14 @@ pub(crate) struct Listener {
     pub(crate) socket: TcpListener,
     pub(crate) tls: Option<Certificate>,
     pub(crate) limits: Limits,
+    pub(crate) workers: Arc<Workers>,
 }
 
 impl Listener {
     /// Serves connections until `stop`, then finishes those that are under way, for `limits.stop_time` at the most.
     pub(crate) async fn serve<S, F>(self, stop: CancellationToken, service: S)
     where
-        S: Fn(Peer, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        S: Fn(&Arc<Worker>, Peer, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Result<Answer, Infallible>> + Send + 'static,
     {
         let connections = Arc::new(Semaphore::new(self.limits.connections.min(Semaphore::MAX_PERMITS)));
@@ -72,9 +74,13 @@ impl Listener {
                 first_time: self.limits.head_time.min(FIRST),
                 idle_time: self.limits.head_time,
                 peer,
+                seat: self.workers.seat(),
                 service: service.clone(),
             };
-            tasks.spawn(async move {
+            let runtime = connection.seat.worker.runtime.clone();
+            let serve = async move {
+                // Events of the connection go from now on to the thread that this runs on.
+                let Ok(stream) = TcpStream::from_std(stream) else { return };
                 match acceptor {
                     None => connection.serve(stream).await,
                     Some(acceptor) => {
@@ -90,7 +96,8 @@ impl Listener {
                     }
                 }
                 drop(place);
-            });
+            };
+            tasks.spawn_on(serve, &runtime);
         }
         drop(self.socket);
         let all = async { while tasks.join_next().await.is_some() {} };
@@ -105,11 +112,11 @@ type Place = tokio::sync::OwnedSemaphorePermit;
 async fn take(
     socket: &TcpListener,
     connections: &Arc<Semaphore>,
-) -> std::io::Result<(TcpStream, std::net::SocketAddr, Place)> {
+) -> std::io::Result<(std::net::TcpStream, std::net::SocketAddr, Place)> {
     let place = connections.clone().acquire_owned().await.map_err(std::io::Error::other)?;
     let (stream, peer) = socket.accept().await?;
     stream.set_nodelay(true)?;
-    Ok((stream, peer, place))
+    Ok((stream.into_std()?, peer, place))
 }
 
 fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
@@ -135,12 +142,13 @@ struct Connection<S> {
     first_time: Duration,
     idle_time: Duration,
     peer: Peer,
+    seat: Seat,
     service: S,
 }
 
 impl<S, F> Connection<S>
 where
-    S: Fn(Peer, Request<Incoming>) -> F,
+    S: Fn(&Arc<Worker>, Peer, Request<Incoming>) -> F,
     F: Future<Output = Result<Answer, Infallible>> + Send + 'static,
 {
     /// Until it ends by itself, is asked to, or nothing has come over it for too long: hyper's own limit on that is for HTTP/1, and
@@ -149,7 +157,7 @@ where
         let requests = Arc::new(Requests::default());
         let service = service_fn(|request| {
             let open = Requests::begin(&requests);
-            let answer = (self.service)(self.peer, request);
+            let answer = (self.service)(&self.seat.worker, self.peer, request);
             async move {
                 let answer = answer.await;
                 drop(open);

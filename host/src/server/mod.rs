@@ -34,19 +34,22 @@ mod record;
 mod redirect;
 mod reload;
 mod report;
-mod resolve;
+pub(crate) mod resolve;
 pub(crate) mod run;
 mod stamped;
 mod state;
 pub mod store;
 pub(crate) mod tls;
 pub(crate) mod tryit;
+mod workers;
 
 use std::convert::Infallible;
 use std::future::ready;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use thiserror::Error;
@@ -61,11 +64,13 @@ use self::listen::Listener;
 use self::metrics::Metrics;
 use self::reload::Reloader;
 use self::report::Report;
+use self::resolve::Resolver;
 use self::stamped::Stamped;
 use self::state::State;
 use self::store::memory::MemoryStore;
 use self::store::{Store, StoreError};
 use self::tls::Certificate;
+use self::workers::{Worker, Workers};
 use crate::policy::ReadError;
 use crate::secrets::SecretError;
 use crate::{CallError, Plugin};
@@ -92,6 +97,9 @@ pub struct Config {
     pub target_ca: Option<PathBuf>,
     /// What is allowed before any work is done.
     pub limits: Limits,
+    /// Threads that serve. A connection stays with the thread that has it, and each thread has connections of its own to the
+    /// targets.
+    pub workers: NonZeroUsize,
     /// Where delivered events are remembered.
     pub store: Arc<dyn Store>,
     /// Keeps deliveries, if there.
@@ -100,7 +108,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// A server on 127.0.0.1:8080 without an admin address and TLS, with the default limits and its memory in this process.
+    /// A server on 127.0.0.1:8080 without an admin address and TLS, with the default limits, a
+    /// worker for each processor core and its memory in this process.
     #[must_use]
     pub fn new(plugin: Plugin, policy: Policy) -> Self {
         Config {
@@ -111,6 +120,7 @@ impl Config {
             tls: None,
             target_ca: None,
             limits: Limits::default(),
+            workers: cores(),
             store: Arc::new(MemoryStore::new()),
             recording: None,
             show: None,
@@ -170,6 +180,9 @@ pub enum Error {
         #[source]
         error: std::io::Error,
     },
+    /// The machine has no more threads.
+    #[error("cannot start the threads that serve: {0}")]
+    Workers(#[source] std::io::Error),
     /// A certificate or key cannot be used.
     #[error("cannot use {}: {message}", file.display())]
     Tls {
@@ -238,20 +251,23 @@ impl Server {
     /// # Errors
     /// Whatever keeps it from serving: see [`enum@Error`].
     pub async fn start(config: Config) -> Result<Self, Error> {
-        let Config { plugin, policy, listen, admin, tls, target_ca, limits, store, recording, show } = config;
+        let Config { plugin, policy, listen, admin, tls, target_ca, limits, workers, store, recording, show } = config;
         let (active, mut files, plugin, policy) = load(plugin, policy).await?;
-        let forwarder = Forwarder::new(tls::client(target_ca.as_ref())?);
+        let (target_tls, resolver) = (tls::client(target_ca.as_ref())?, Resolver::new());
         let certificate = tls.map(|tls| Certificate::read(tls, &mut files)).transpose()?;
         store.configure(active.gate.settings().dedupe);
         let metrics = Metrics::new();
         let recorder = recording.map(|recording| recording.start(metrics.records.clone())).transpose()?;
-        let state = Arc::new(State::new(active, forwarder, store, metrics, recorder, limits.clone(), show));
+        let state = Arc::new(State::new(active, store, metrics, recorder, limits.clone(), show));
+        let forwarder = || Forwarder::new(target_tls.clone(), resolver.clone());
+        let workers = Arc::new(Workers::start(workers, &state.tasks, forwarder).map_err(Error::Workers)?);
 
         let socket = bind(listen).await?;
         let address = local(&socket, listen)?;
-        let listener = Listener { socket, tls: certificate.clone(), limits: limits.clone() };
+        let listener = Listener { socket, tls: certificate.clone(), limits: limits.clone(), workers: workers.clone() };
         let shared = state.clone();
-        let service = move |peer, request| receive::receive(shared.clone(), peer, request);
+        let service =
+            move |worker: &Arc<Worker>, peer, request| receive::receive(shared.clone(), worker.clone(), peer, request);
 
         let mut admin_address = None;
         let mut others = Vec::new();
@@ -259,8 +275,9 @@ impl Server {
             let socket = bind(admin).await?;
             admin_address = Some(local(&socket, admin)?);
             let shared = state.clone();
-            let service = move |_, request| ready(Ok::<_, Infallible>(admin::answer(&shared, &request)));
-            let listener = Listener { socket, tls: None, limits };
+            let service =
+                move |_: &Arc<Worker>, _, request| ready(Ok::<_, Infallible>(admin::answer(&shared, &request)));
+            let listener = Listener { socket, tls: None, limits, workers };
             others.push(tokio::spawn(listener.serve(CancellationToken::new(), service)));
         }
         let deliveries = tokio::spawn(listener.serve(state.stopping.clone(), service));
@@ -346,6 +363,11 @@ fn local(socket: &TcpListener, address: SocketAddr) -> Result<SocketAddr, Error>
 fn announce(active: &Active, message: &str) {
     let settings = active.gate.settings();
     tracing::info!(sources = settings.sources.len(), targets = settings.targets.len(), "{message}");
+}
+
+/// As many as this process may use.
+fn cores() -> NonZeroUsize {
+    available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
 pub(crate) fn unix_time() -> u64 {

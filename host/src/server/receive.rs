@@ -22,6 +22,7 @@ use super::redirect;
 use super::report::{Place, Report, Story, Trouble};
 use super::state::State;
 use super::unix_time;
+use super::workers::Worker;
 use crate::types::{Admission, Decision, Deliver, Onward, Redirect, Refusal, Request, Response};
 use crate::{CallError, Gate};
 
@@ -33,6 +34,7 @@ const LARGE: usize = 64 * 1024;
 /// Answers one request. Whatever goes wrong is an answer too.
 pub(crate) async fn receive(
     state: Arc<State>,
+    worker: Arc<Worker>,
     peer: Peer,
     request: http::Request<Incoming>,
 ) -> Result<Answer, Infallible> {
@@ -42,12 +44,15 @@ pub(crate) async fn receive(
     let received = Received::new(parts, peer);
     let active = state.active.load_full();
     let source = active.source(received.path()).map(str::to_owned);
-    Ok(Intake { state, active, source, received, started, taken: None, _in_flight: in_flight }.answer(body).await)
+    Ok(Intake { state, worker, active, source, received, started, taken: None, _in_flight: in_flight }
+        .answer(body)
+        .await)
 }
 
 /// A request under way. It keeps the policy that it met first until it is answered.
 pub(crate) struct Intake {
     pub(crate) state: Arc<State>,
+    pub(crate) worker: Arc<Worker>,
     pub(crate) active: Arc<Active>,
     /// The source that the path belongs to.
     source: Option<String>,
@@ -174,7 +179,7 @@ impl Intake {
             Onward::Target(relay) => relay,
         };
         let deadline = self.started + self.state.limits.answer_time;
-        let (relayed, answer) = redirect::relay(&self.state, &self.active, &self.received, relay, deadline).await;
+        let (relayed, answer) = redirect::relay(self, relay, deadline).await;
         match answer {
             Ok(answer) => self.close_at(place, answer, Story::Redirect { redirect, relayed: Some(&relayed) }),
             Err(error) => self.trouble_at(place, Trouble::Gate(error)),

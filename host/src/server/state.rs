@@ -1,7 +1,6 @@
 //! What all requests share.
 
 use std::sync::Arc;
-use std::thread::available_parallelism;
 
 use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
@@ -9,13 +8,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::active::Active;
-use super::forward::Forwarder;
 use super::metrics::Metrics;
 use super::record::Recorder;
 use super::redirect::RELAYED_BYTES;
 use super::report::Report;
 use super::store::{Store, StoreError};
-use super::{Limits, log};
+use super::{Limits, cores, log};
 
 /// Browsers have this part of what deliveries have.
 const BROWSERS: usize = 8;
@@ -36,7 +34,6 @@ impl Share {
 
 pub(crate) struct State {
     pub(crate) active: ArcSwap<Active>,
-    pub(crate) forwarder: Forwarder,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) metrics: Metrics,
     pub(crate) recorder: Option<Recorder>,
@@ -44,7 +41,7 @@ pub(crate) struct State {
     pub(crate) deliveries: Share,
     /// Anybody may come back from a setup link, or say so: that must take nothing from what Kapso sends.
     pub(crate) browsers: Share,
-    /// One for each large body that may be decided at a time. Together with one call a thread of the runtime this stays
+    /// One for each large body that may be decided at a time. Together with one call a worker this stays
     /// within what the plugin serves at once, so that nobody waits for an instance.
     pub(crate) large_bodies: Arc<Semaphore>,
     /// What goes on when its sender has hung up.
@@ -57,23 +54,20 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn new(
         active: Active,
-        forwarder: Forwarder,
         store: Arc<dyn Store>,
         metrics: Metrics,
         recorder: Option<Recorder>,
         limits: Limits,
         show: Option<fn(&Report<'_>)>,
     ) -> Self {
-        let threads = available_parallelism().map_or(1, usize::from);
         State {
             active: ArcSwap::from_pointee(active),
-            forwarder,
             store,
             metrics,
             recorder,
             deliveries: Share::new(limits.requests, limits.bytes),
             browsers: Share::new(limits.requests.div_ceil(BROWSERS), RELAYED_BYTES.max(limits.bytes / BROWSERS)),
-            large_bodies: semaphore(threads),
+            large_bodies: semaphore(cores().get()),
             limits,
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),

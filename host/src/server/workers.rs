@@ -1,0 +1,110 @@
+//! The threads that serve.
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::thread;
+
+use tokio::runtime::{Builder, Handle};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use super::forward::Forwarder;
+
+/// A thread with connections of its own, to senders and to targets, so that a request never changes threads: it would have to wake
+/// the other one, and find its memory in another core's cache.
+pub(crate) struct Worker {
+    pub(crate) runtime: Handle,
+    pub(crate) forwarder: Forwarder,
+    /// Held by each connection, so that they can be counted.
+    census: Arc<()>,
+}
+
+/// A connection's place at a worker.
+pub(crate) struct Seat {
+    pub(crate) worker: Arc<Worker>,
+    _census: Arc<()>,
+}
+
+/// All workers. When this is dropped they finish the tasks that are still under way, and end.
+pub(crate) struct Workers {
+    all: Vec<Arc<Worker>>,
+    _stop: DropGuard,
+}
+
+impl Workers {
+    pub(crate) fn start(
+        count: NonZeroUsize,
+        tasks: &TaskTracker,
+        forwarder: impl Fn() -> Forwarder,
+    ) -> io::Result<Self> {
+        let stop = CancellationToken::new();
+        let guard = stop.clone().drop_guard();
+        let start = |_| {
+            let runtime = Builder::new_current_thread().enable_all().build()?;
+            let worker = Worker { runtime: runtime.handle().clone(), forwarder: forwarder(), census: Arc::new(()) };
+            let (stop, tasks) = (stop.clone(), tasks.clone());
+            let work = async move {
+                stop.cancelled().await;
+                tasks.close();
+                tasks.wait().await;
+            };
+            thread::Builder::new().name("hookgate-worker".into()).spawn(move || runtime.block_on(work))?;
+            Ok(Arc::new(worker))
+        };
+        let all = (0..count.get()).map(start).collect::<io::Result<_>>()?;
+        Ok(Workers { all, _stop: guard })
+    }
+
+    /// A place at the worker that has the fewest connections.
+    pub(crate) fn seat(&self) -> Seat {
+        let fewest = self.all.iter().min_by_key(|worker| Arc::strong_count(&worker.census));
+        let worker = fewest.expect("there is one at least");
+        Seat { worker: worker.clone(), _census: worker.census.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::server::resolve::Resolver;
+    use crate::server::tls;
+
+    fn start(count: usize, tasks: &TaskTracker) -> Workers {
+        let tls = tls::client(None).expect("there are roots");
+        let forwarder = || Forwarder::new(tls.clone(), Resolver::new());
+        Workers::start(NonZeroUsize::new(count).unwrap(), tasks, forwarder).expect("there are threads")
+    }
+
+    #[test]
+    fn a_connection_goes_where_the_fewest_are() {
+        let workers = start(3, &TaskTracker::new());
+        let mut seats: Vec<_> = (0..6).map(|_| workers.seat()).collect();
+        let of = |seat: &Seat| workers.all.iter().position(|worker| Arc::ptr_eq(worker, &seat.worker));
+        let taken: Vec<_> = seats.iter().map(of).collect();
+        assert_eq!(taken, [0, 1, 2, 0, 1, 2].map(Some));
+        drop(seats.remove(1));
+        assert_eq!(of(&workers.seat()), Some(1));
+    }
+
+    #[test]
+    fn what_is_under_way_is_finished_before_a_worker_ends() {
+        let tasks = TaskTracker::new();
+        let workers = start(1, &tasks);
+        let runtime = workers.all[0].runtime.clone();
+        let (tell, told) = mpsc::channel();
+        let (go, goes) = tokio::sync::oneshot::channel();
+        let work = async move {
+            let _ = goes.await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            tell.send(thread::current().name().map(str::to_owned))
+        };
+        tasks.spawn_on(work, &runtime);
+        drop(workers);
+        go.send(()).expect("somebody waits");
+        assert_eq!(told.recv().unwrap().as_deref(), Some("hookgate-worker"));
+    }
+}
