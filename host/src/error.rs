@@ -18,7 +18,6 @@ pub enum LoadError {
         /// The file.
         path: PathBuf,
         /// Why.
-        #[source]
         error: std::io::Error,
     },
     /// The bytes are not a component that exports the gate of this version's contract and imports nothing, or SHA-256 alone.

@@ -38,7 +38,6 @@ pub enum SecretError {
         /// The file.
         path: PathBuf,
         /// Why.
-        #[source]
         error: io::Error,
     },
 }

@@ -48,7 +48,6 @@ pub enum ReadError {
         /// The file.
         path: PathBuf,
         /// Why.
-        #[source]
         error: io::Error,
     },
     /// The file is not what its name says.
@@ -57,7 +56,6 @@ pub enum ReadError {
         /// The file.
         path: PathBuf,
         /// Where and what.
-        #[source]
         error: SyntaxError,
     },
 }

@@ -12,6 +12,8 @@ use super::{Config, Error, Limits, Policy, Recording, Tls, cores};
 use crate::unrepeated::Unrepeated;
 use crate::{Instances, LoadError, Options, Plugin, Sha256};
 
+const TWO: NonZeroUsize = NonZeroUsize::new(2).expect("two is not zero");
+
 /// Takes deliveries over HTTP, verifies and routes them, and sends them on.
 ///
 /// Without --policy it starts in try-it mode: one source at /webhooks/whatsapp, its secret from KAPSO_WEBHOOK_SECRET or a
@@ -189,6 +191,10 @@ impl FromStr for Admin {
 }
 
 impl Args {
+    fn workers(&self) -> NonZeroUsize {
+        self.workers.unwrap_or_else(cores)
+    }
+
     /// Loads the plugin that these arguments ask for. Takes a while, and blocks.
     pub(crate) fn plugin(&self) -> Result<Plugin, LoadError> {
         let instances = match self.instances {
@@ -199,9 +205,8 @@ impl Args {
             Hashing::Host => Sha256::Host,
             Hashing::Plugin => Sha256::Plugin,
         };
-        let cores = cores();
-        // A call for each worker, and one for each large body that is decided beside them.
-        let max_concurrency = self.workers.unwrap_or(cores).saturating_add(cores.get());
+        // A call for each worker, one for each large body that is decided beside them, and one that compiles a new policy.
+        let max_concurrency = self.workers().saturating_mul(TWO).saturating_add(1);
         let options = Options { instances, sha256, max_concurrency, ..Options::default() };
         match &self.plugin {
             Some(file) => Plugin::from_file(file, &options),
@@ -229,7 +234,7 @@ impl Args {
             stop_time: Duration::from_millis(self.stop_ms),
             ..Limits::default()
         };
-        config.workers = self.workers.unwrap_or_else(cores);
+        config.workers = self.workers();
         config.store = self.store.open().await?;
         config.recording = self.record.clone().map(|folder| Recording {
             bytes: self.record_bytes,

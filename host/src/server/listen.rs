@@ -3,8 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::Request;
@@ -79,8 +78,11 @@ impl Listener {
             };
             let runtime = connection.seat.worker.runtime.clone();
             let serve = async move {
-                // Events of the connection go from now on to the thread that this runs on.
-                let Ok(stream) = TcpStream::from_std(stream) else { return };
+                // Its events come to this thread from now on.
+                let stream = match TcpStream::from_std(stream) {
+                    Ok(stream) => stream,
+                    Err(error) => return tracing::warn!(%error, "no connection could be taken"),
+                };
                 match acceptor {
                     None => connection.serve(stream).await,
                     Some(acceptor) => {
@@ -192,33 +194,39 @@ where
 
 /// The requests of one connection.
 #[derive(Default)]
-struct Requests {
-    open: AtomicUsize,
+struct Requests(Mutex<Count>);
+
+#[derive(Default)]
+struct Count {
+    open: usize,
     /// When the last one ended.
-    rest: Mutex<Option<Instant>>,
+    rest: Option<Instant>,
 }
 
 struct Open(Arc<Requests>);
 
 impl Requests {
     fn begin(this: &Arc<Self>) -> Open {
-        this.open.fetch_add(1, Ordering::Relaxed);
+        this.count().open += 1;
         Open(this.clone())
     }
 
     /// Since when there is none; now, if there is one. None before the first.
     fn rest_since(&self) -> Option<Instant> {
-        // In the order that no end can come between: with none open, the last one's end has been written.
-        let is_open = self.open.load(Ordering::Acquire) > 0;
-        let rest = *self.rest.lock().unwrap_or_else(PoisonError::into_inner);
-        if is_open { Some(Instant::now()) } else { rest }
+        let count = self.count();
+        if count.open > 0 { Some(Instant::now()) } else { count.rest }
+    }
+
+    fn count(&self) -> MutexGuard<'_, Count> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        *self.0.rest.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-        self.0.open.fetch_sub(1, Ordering::Release);
+        let mut count = self.0.count();
+        count.open -= 1;
+        count.rest = Some(Instant::now());
     }
 }
 

@@ -98,7 +98,8 @@ pub struct Config {
     /// What is allowed before any work is done.
     pub limits: Limits,
     /// Threads that serve. A connection stays with the thread that has it, and each thread has connections of its own to the
-    /// targets.
+    /// targets. A delivery never waits for the plugin if [`Options::max_concurrency`](crate::Options::max_concurrency) is more
+    /// than twice as many.
     pub workers: NonZeroUsize,
     /// Where delivered events are remembered.
     pub store: Arc<dyn Store>,
@@ -177,12 +178,11 @@ pub enum Error {
         /// The address.
         address: SocketAddr,
         /// Why.
-        #[source]
         error: std::io::Error,
     },
-    /// The machine has no more threads.
-    #[error("cannot start the threads that serve: {0}")]
-    Workers(#[source] std::io::Error),
+    /// A thread that serves cannot be started.
+    #[error("cannot start a thread that serves: {0}")]
+    Workers(std::io::Error),
     /// A certificate or key cannot be used.
     #[error("cannot use {}: {message}", file.display())]
     Tls {
@@ -258,7 +258,7 @@ impl Server {
         store.configure(active.gate.settings().dedupe);
         let metrics = Metrics::new();
         let recorder = recording.map(|recording| recording.start(metrics.records.clone())).transpose()?;
-        let state = Arc::new(State::new(active, store, metrics, recorder, limits.clone(), show));
+        let state = Arc::new(State::new(active, store, metrics, recorder, limits.clone(), workers.get(), show));
         let forwarder = || Forwarder::new(target_tls.clone(), resolver.clone());
         let workers = Arc::new(Workers::start(workers, &state.tasks, forwarder).map_err(Error::Workers)?);
 

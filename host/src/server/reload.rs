@@ -94,7 +94,7 @@ impl Reloader {
     }
 }
 
-/// The files as they are now. A mount that hangs keeps no worker.
+/// The files as they are now. A mount that hangs holds nobody up.
 async fn now(files: &Stamped) -> Stamped {
     let known = files.clone();
     spawn_blocking(move || known.now()).await.unwrap_or_else(|_| files.clone())

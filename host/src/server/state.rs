@@ -13,7 +13,7 @@ use super::record::Recorder;
 use super::redirect::RELAYED_BYTES;
 use super::report::Report;
 use super::store::{Store, StoreError};
-use super::{Limits, cores, log};
+use super::{Limits, log};
 
 /// Browsers have this part of what deliveries have.
 const BROWSERS: usize = 8;
@@ -58,6 +58,7 @@ impl State {
         metrics: Metrics,
         recorder: Option<Recorder>,
         limits: Limits,
+        workers: usize,
         show: Option<fn(&Report<'_>)>,
     ) -> Self {
         State {
@@ -67,7 +68,7 @@ impl State {
             recorder,
             deliveries: Share::new(limits.requests, limits.bytes),
             browsers: Share::new(limits.requests.div_ceil(BROWSERS), RELAYED_BYTES.max(limits.bytes / BROWSERS)),
-            large_bodies: semaphore(cores().get()),
+            large_bodies: semaphore(workers),
             limits,
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 use tokio::runtime::{Builder, Handle};
@@ -11,8 +11,8 @@ use tokio_util::task::TaskTracker;
 
 use super::forward::Forwarder;
 
-/// A thread with connections of its own, to senders and to targets, so that a request never changes threads: it would have to wake
-/// the other one, and find its memory in another core's cache.
+/// A thread with connections of its own, to senders and to targets, so that a request stays on one thread where it can: another
+/// would have to be woken, and would find its memory in another core's cache.
 pub(crate) struct Worker {
     pub(crate) runtime: Handle,
     pub(crate) forwarder: Forwarder,
@@ -40,19 +40,11 @@ impl Workers {
     ) -> io::Result<Self> {
         let stop = CancellationToken::new();
         let guard = stop.clone().drop_guard();
-        let start = |_| {
-            let runtime = Builder::new_current_thread().enable_all().build()?;
-            let worker = Worker { runtime: runtime.handle().clone(), forwarder: forwarder(), census: Arc::new(()) };
-            let (stop, tasks) = (stop.clone(), tasks.clone());
-            let work = async move {
-                stop.cancelled().await;
-                tasks.close();
-                tasks.wait().await;
-            };
-            thread::Builder::new().name("hookgate-worker".into()).spawn(move || runtime.block_on(work))?;
-            Ok(Arc::new(worker))
+        let worker = |_| {
+            let runtime = start(stop.clone(), tasks.clone())?;
+            Ok(Arc::new(Worker { runtime, forwarder: forwarder(), census: Arc::new(()) }))
         };
-        let all = (0..count.get()).map(start).collect::<io::Result<_>>()?;
+        let all = (0..count.get()).map(worker).collect::<io::Result<_>>()?;
         Ok(Workers { all, _stop: guard })
     }
 
@@ -64,16 +56,39 @@ impl Workers {
     }
 }
 
+/// Starts a thread that runs what it is given, until `stop`, and `tasks` to their end.
+fn start(stop: CancellationToken, tasks: TaskTracker) -> io::Result<Handle> {
+    let (tell, told) = mpsc::channel();
+    let run = move || {
+        let runtime = match Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return drop(tell.send(Err(error))),
+        };
+        let _ = tell.send(Ok(runtime.handle().clone()));
+        runtime.block_on(async {
+            stop.cancelled().await;
+            tasks.close();
+            // A task that was added meanwhile does not keep `wait` from ending.
+            while !tasks.is_empty() {
+                tasks.wait().await;
+            }
+        });
+    };
+    thread::Builder::new().name("hookgate-worker".into()).spawn(run)?;
+    told.recv().map_err(io::Error::other)?
+}
+
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
+    use std::future::pending;
+    use std::sync::mpsc::RecvTimeoutError;
     use std::time::Duration;
 
     use super::*;
     use crate::server::resolve::Resolver;
     use crate::server::tls;
 
-    fn start(count: usize, tasks: &TaskTracker) -> Workers {
+    fn workers(count: usize, tasks: &TaskTracker) -> Workers {
         let tls = tls::client(None).expect("there are roots");
         let forwarder = || Forwarder::new(tls.clone(), Resolver::new());
         Workers::start(NonZeroUsize::new(count).unwrap(), tasks, forwarder).expect("there are threads")
@@ -81,7 +96,7 @@ mod tests {
 
     #[test]
     fn a_connection_goes_where_the_fewest_are() {
-        let workers = start(3, &TaskTracker::new());
+        let workers = workers(3, &TaskTracker::new());
         let mut seats: Vec<_> = (0..6).map(|_| workers.seat()).collect();
         let of = |seat: &Seat| workers.all.iter().position(|worker| Arc::ptr_eq(worker, &seat.worker));
         let taken: Vec<_> = seats.iter().map(of).collect();
@@ -93,7 +108,7 @@ mod tests {
     #[test]
     fn what_is_under_way_is_finished_before_a_worker_ends() {
         let tasks = TaskTracker::new();
-        let workers = start(1, &tasks);
+        let workers = workers(1, &tasks);
         let runtime = workers.all[0].runtime.clone();
         let (tell, told) = mpsc::channel();
         let (go, goes) = tokio::sync::oneshot::channel();
@@ -106,5 +121,17 @@ mod tests {
         drop(workers);
         go.send(()).expect("somebody waits");
         assert_eq!(told.recv().unwrap().as_deref(), Some("hookgate-worker"));
+    }
+
+    #[test]
+    fn a_worker_ends_with_whatever_is_not_waited_for() {
+        let workers = workers(1, &TaskTracker::new());
+        let (held, released) = mpsc::channel::<()>();
+        workers.all[0].runtime.spawn(async move {
+            let _held = held;
+            pending::<()>().await;
+        });
+        drop(workers);
+        assert_eq!(released.recv_timeout(Duration::from_secs(60)), Err(RecvTimeoutError::Disconnected));
     }
 }

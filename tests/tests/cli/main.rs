@@ -420,6 +420,19 @@ fn wrong_usage_is_2() {
 }
 
 #[test]
+fn what_keeps_a_file_from_being_read_is_said_once() {
+    for (arguments, variables) in [
+        (&["serve", "--plugin", "nowhere.wasm"][..], &[][..]),
+        (&["serve", "--policy", "nowhere.json"], &[]),
+        (&["check", "--policy", "nowhere.json"], &[]),
+        (&["serve"], &[("KAPSO_WEBHOOK_SECRET_FILE", "nowhere")]),
+    ] {
+        let ran = run(arguments, b"", variables);
+        assert_eq!((ran.status, ran.err.matches("No such file").count()), (2, 1), "{arguments:?}: {}", ran.err);
+    }
+}
+
+#[test]
 fn help_and_completions_are_there() {
     for verb in [
         "serve",

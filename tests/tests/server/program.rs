@@ -120,6 +120,22 @@ async fn a_log_of_warnings_has_what_went_wrong_alone() {
 }
 
 #[tokio::test]
+async fn so_many_threads_serve_as_were_asked_for_and_none_waits_for_an_instance() {
+    let upstream = Upstream::answering(Reply::Status(200)).await;
+    let folder = TempDir::new().expect("a folder");
+    let running = with_policy(&folder, &all_to(&upstream), &["--workers", "3"]);
+    let url = running.url("/hook").await;
+    assert_eq!(Client::new().post(&url, &Delivery::message("wamid.1", SECRET)).await.status, 200);
+    let process = running.child.id().expect("it runs");
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).expect("its threads");
+    let names = threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("comm")).ok());
+    assert_eq!(names.filter(|name| name == "hookgate-worker\n").count(), 3);
+    let admin = running.out.with("admin on ").await;
+    let metrics = Client::new().get(&format!("{}/metrics", admin.trim_start_matches("admin on "))).await;
+    assert!(metrics.text().contains("\nhookgate_plugin_instances 7\n"), "{}", metrics.text());
+}
+
+#[tokio::test]
 async fn it_reloads_on_sighup_and_leaves_in_order_on_sigterm() {
     let permits = Arc::new(Semaphore::new(0));
     let mut upstream = Upstream::answering(Reply::Held(permits.clone(), 200)).await;

@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookgate::server::Server;
+use hookgate::server::store::memory::MemoryStore;
+use hookgate::server::store::{Held, Store};
 use hookgate_tests::Delivery;
 use hookgate_tests::client::{Client, Raw, head};
 use hookgate_tests::hooked::{SECRET, config};
 use hookgate_tests::upstream::{Reply, Upstream};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use crate::answers::all_to;
 
@@ -57,6 +60,29 @@ async fn a_delivery_whose_sender_hung_up_is_waited_for() {
     assert!(!stopping.is_finished());
     permits.add_permits(1);
     stopping.await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_under_way_ends_in_its_own_time_when_it_is_dropped() {
+    let permits = Arc::new(Semaphore::new(0));
+    let mut upstream = Upstream::answering(Reply::Held(permits.clone(), 200)).await;
+    let store = Arc::new(MemoryStore::new());
+    let mut config = config(&all_to(&upstream));
+    config.store = store.clone();
+    let server = Server::start(config).await.expect("it starts");
+    let delivery = Delivery::message("wamid.1", SECRET);
+    let mut sender = Raw::connect(server.address()).await;
+    sender.write(head(&delivery, "/hook", &format!("Content-Length: {}\r\n", delivery.body.len()))).await;
+    sender.write(&delivery.body).await;
+    upstream.next().await;
+    drop(server);
+    permits.add_permits(1);
+    let delivered = async {
+        while store.held() != (Held { in_flight: 0, delivered: 1 }) {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(60), delivered).await.expect("it is finished");
 }
 
 #[tokio::test]

@@ -9,6 +9,8 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, RedisError, cmd, pipe};
+use tokio::runtime::Handle;
+use tokio_util::context::TokioContext;
 
 use super::{Begun, Held, Key, Owner, PATIENCE, Store, StoreError};
 use crate::types::DedupeSettings;
@@ -26,6 +28,8 @@ pub struct RedisStore {
     client: Client,
     config: ConnectionManagerConfig,
     connection: ArcSwap<ConnectionManager>,
+    /// Where the connection is kept up, also one that is made anew: whoever asks may be on a thread that ends before.
+    runtime: Handle,
     window_ms: AtomicU64,
 }
 
@@ -46,7 +50,7 @@ impl RedisStore {
         let mut connection = connection.await.map_err(failed)?;
         cmd("PING").query_async::<()>(&mut connection).await.map_err(failed)?;
         let connection = ArcSwap::from_pointee(connection);
-        Ok(RedisStore { client, config, connection, window_ms: AtomicU64::new(0) })
+        Ok(RedisStore { client, config, connection, runtime: Handle::current(), window_ms: AtomicU64::new(0) })
     }
 
     /// Asks over the connection. One that is silent is left for a new one: TCP would hold on to it for a quarter of an hour.
@@ -55,7 +59,8 @@ impl RedisStore {
         question: impl AsyncFnOnce(ConnectionManager) -> Result<R, RedisError>,
     ) -> Result<R, StoreError> {
         let connection = self.connection.load_full();
-        let answer = question(ConnectionManager::clone(&connection)).await;
+        let question = question(ConnectionManager::clone(&connection));
+        let answer = TokioContext::new(question, self.runtime.clone()).await;
         if answer.as_ref().is_err_and(RedisError::is_timeout)
             && Arc::ptr_eq(&connection, &self.connection.load())
             && let Ok(new) = ConnectionManager::new_lazy_with_config(self.client.clone(), self.config.clone())
