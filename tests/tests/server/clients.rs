@@ -258,6 +258,21 @@ async fn who_sends_slowly_takes_nobodys_place() {
     last.until("200 OK").await;
 }
 
+/// A sender that has sent its head and so much of its body, and leaves no room for another delivery. One that the other overtook
+/// is refused itself, and begins again.
+async fn in_the_way(hooked: &Hooked, delivery: &Delivery, sent: &[u8], other: &Delivery) -> Raw {
+    let head = head(delivery, "/hook", &length(delivery.body.len()));
+    loop {
+        let mut sender = Raw::connect(hooked.server.address()).await;
+        sender.write([head.as_bytes(), sent].concat()).await;
+        for _ in 0..10 {
+            if hooked.status(other).await == 503 {
+                return sender;
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn more_bytes_than_may_be_held_are_503() {
     let upstream = Upstream::answering(Reply::Status(200)).await;
@@ -268,13 +283,9 @@ async fn more_bytes_than_may_be_held_are_503() {
     config.limits.bytes = large.body.len() + 2048;
     let hooked = Hooked::start(config).await;
     assert_eq!(hooked.status(&large).await, 200, "it fits when nothing else is there");
-    let mut first = Raw::connect(hooked.server.address()).await;
-    first.write(head(&small, "/hook", &length(small.body.len()))).await;
-    first.write(&small.body[..small.body.len() - 1]).await;
-    while hooked.status(&large).await != 503 {
-        tokio::task::yield_now().await;
-    }
-    first.write(&small.body[small.body.len() - 1..]).await;
+    let (sent, rest) = small.body.split_at(small.body.len() - 1);
+    let mut first = in_the_way(&hooked, &small, sent, &large).await;
+    first.write(rest).await;
     first.until("200 OK").await;
     assert_eq!(hooked.status(&large).await, 200, "what was held is given back");
 }
@@ -287,11 +298,7 @@ async fn heads_are_held_too() {
     let hooked = Hooked::start(config).await;
     let padding = "a".repeat(12_000);
     let delivery = Delivery::message("wamid.1", SECRET).with("x-padding", &padding);
-    let mut first = Raw::connect(hooked.server.address()).await;
-    first.write(head(&delivery, "/hook", &length(delivery.body.len()))).await;
-    while hooked.status(&delivery).await != 503 {
-        tokio::task::yield_now().await;
-    }
+    let mut first = in_the_way(&hooked, &delivery, b"", &delivery).await;
     first.write(&delivery.body).await;
     first.until("200 OK").await;
     assert_eq!(hooked.status(&delivery).await, 200, "what was held is given back");
