@@ -95,6 +95,6 @@ async fn it_does_not_wait_for_ever() {
     let sender =
         tokio::spawn(async move { Client::new().post(&url, &Delivery::message("wamid.1", SECRET)).await.status });
     upstream.next().await;
-    tokio::time::timeout(Duration::from_secs(5), server.stop()).await.expect("it stops");
+    timeout(Duration::from_secs(5), server.stop()).await.expect("it stops");
     sender.abort();
 }
