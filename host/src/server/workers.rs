@@ -114,11 +114,13 @@ mod tests {
         let (go, goes) = tokio::sync::oneshot::channel();
         let work = async move {
             let _ = goes.await;
-            tokio::time::sleep(Duration::from_millis(20)).await;
             tell.send(thread::current().name().map(str::to_owned))
         };
         tasks.spawn_on(work, &runtime);
         drop(workers);
+        while !tasks.is_closed() {
+            thread::yield_now();
+        }
         go.send(()).expect("somebody waits");
         assert_eq!(told.recv().unwrap().as_deref(), Some("hookgate-worker"));
     }

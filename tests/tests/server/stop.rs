@@ -16,6 +16,16 @@ use tokio::time::timeout;
 
 use crate::answers::all_to;
 
+/// The sender of a delivery that its target has and has not answered.
+async fn under_way(server: &Server, upstream: &mut Upstream) -> Raw {
+    let delivery = Delivery::message("wamid.1", SECRET);
+    let mut sender = Raw::connect(server.address()).await;
+    sender.write(head(&delivery, "/hook", &format!("Content-Length: {}\r\n", delivery.body.len()))).await;
+    sender.write(&delivery.body).await;
+    upstream.next().await;
+    sender
+}
+
 #[tokio::test]
 async fn what_is_under_way_is_finished_and_nothing_new_is_taken() {
     let permits = Arc::new(Semaphore::new(0));
@@ -46,11 +56,7 @@ async fn a_delivery_whose_sender_hung_up_is_waited_for() {
     let permits = Arc::new(Semaphore::new(0));
     let mut upstream = Upstream::answering(Reply::Held(permits.clone(), 200)).await;
     let server = Server::start(config(&all_to(&upstream))).await.expect("it starts");
-    let delivery = Delivery::message("wamid.1", SECRET);
-    let mut sender = Raw::connect(server.address()).await;
-    sender.write(head(&delivery, "/hook", &format!("Content-Length: {}\r\n", delivery.body.len()))).await;
-    sender.write(&delivery.body).await;
-    upstream.next().await;
+    let sender = under_way(&server, &mut upstream).await;
     drop(sender);
     let address = server.address();
     let stopping = tokio::spawn(server.stop());
@@ -70,11 +76,7 @@ async fn what_is_under_way_ends_in_its_own_time_when_it_is_dropped() {
     let mut config = config(&all_to(&upstream));
     config.store = store.clone();
     let server = Server::start(config).await.expect("it starts");
-    let delivery = Delivery::message("wamid.1", SECRET);
-    let mut sender = Raw::connect(server.address()).await;
-    sender.write(head(&delivery, "/hook", &format!("Content-Length: {}\r\n", delivery.body.len()))).await;
-    sender.write(&delivery.body).await;
-    upstream.next().await;
+    let _sender = under_way(&server, &mut upstream).await;
     drop(server);
     permits.add_permits(1);
     let delivered = async {
