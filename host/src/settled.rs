@@ -45,11 +45,11 @@ impl Known {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{Response, Verdict};
+    use crate::types::{DeliveryResult, Response, Verdict};
 
     fn settlement(status: u16) -> Settlement {
         let response = Response { status, headers: vec![], body: vec![] };
-        Settlement { response, verdicts: vec![Verdict::Delivered] }
+        Settlement { response, result: DeliveryResult::Delivered, verdicts: vec![Verdict::Delivered] }
     }
 
     fn answered(target: &str, status: u16) -> Attempt<'_> {

@@ -11,7 +11,7 @@ use crate::bindings::exports::hookgate::kapso::gate as wit;
 pub use wit::{
     AccountEvent, Admission, AgentRun, Attempt, Batch, BodyOut, Button, ConfigEvent, Connection, ContactCard,
     ContactEvent, ContactPhone, Contradiction, Conversation, ConversationEvent, Decision, DedupeSettings, Deliver,
-    Delivery, Detail, Dispatch, EventResult as Event, FlowReply, HeaderResult as HeaderOut, Kind, Location,
+    Delivery, DeliveryResult, Detail, Dispatch, EventResult as Event, FlowReply, HeaderResult as HeaderOut, Kind, Location,
     MarketingPreference, Media, Message, MessageContent, MessageError, MessageOut, MetaChange, NameOrigin, Onward,
     Order, OrderItem, Outcome, ParseError, Parsed, PhoneNumberEvent, PolicyError, ProjectEvent, Proof, Reaction,
     Redirect, RedirectOutcome, Refusal, Rejection, Relay, Reply, Response, Restriction, Route, Settings, Settlement,
@@ -84,6 +84,21 @@ impl Kind {
             Self::Project => "project",
             Self::Meta => "meta",
             Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl DeliveryResult {
+    /// The result as logs and metrics write it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::GivenUp => "given-up",
+            Self::Duplicate => "duplicate",
+            Self::Dropped => "dropped",
+            Self::InFlight => "in-flight",
+            Self::TimedOut => "timed-out",
+            Self::Failed => "failed",
         }
     }
 }

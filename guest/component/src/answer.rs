@@ -43,7 +43,7 @@ records! {
 
     "relay": core::Relay<'_> { target, drop_headers, set_headers, answer_headers }
 
-    "settlement": core::Settlement { response, verdicts }
+    "settlement": core::Settlement { response, result, verdicts }
 }
 
 variants! {
@@ -66,6 +66,8 @@ variants! {
     "decision": core::Decision<'_> { NotOurs, Respond(refusal), Deliver(deliver), Redirect(redirect) }
 
     "body-out": core::BodyOut { AsReceived, Part(span), Rewritten(body) }
+
+    "delivery-result": core::DeliveryResult { Delivered, GivenUp, Duplicate, Dropped, InFlight, TimedOut, Failed }
 
     "verdict": core::Verdict { Delivered, Rejected, Failed, Untouched }
 }

@@ -14,7 +14,7 @@ use crate::verify::{Rejection, Token};
 /// The longest `hub.challenge` that is echoed, in bytes.
 const MAX_CHALLENGE: usize = 1024;
 
-/// What became of one message, or of one event that was not sent because somebody else is sending it.
+/// What became of one message, or of one event that was not sent because it was delivered before or somebody else is sending it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The target answered this status.
@@ -51,11 +51,32 @@ pub enum Verdict {
     Untouched,
 }
 
+/// What a delivery came to, in one word for logs and metrics. It decides what the sender is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeliveryResult {
+    /// The targets took everything, now or before.
+    Delivered,
+    /// At least one target refused its part for good, and nothing is left to send.
+    GivenUp,
+    /// All of it was delivered before.
+    Duplicate,
+    /// There was nothing to send: every event was dropped.
+    Dropped,
+    /// Another delivery of an event is on its way, and nothing else is left to send.
+    InFlight,
+    /// At least one target did not answer in time, and nothing else failed.
+    TimedOut,
+    /// At least one target was unreachable, or refused its part.
+    Failed,
+}
+
 /// What every attempt together comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settlement {
     /// What to answer the sender.
     pub response: Response,
+    /// Why.
+    pub result: DeliveryResult,
     /// One for each attempt, in the same order.
     pub verdicts: Vec<Verdict>,
 }
@@ -67,14 +88,16 @@ impl Gate {
         let verdicts: Vec<_> = attempts.iter().map(|attempt| self.verdict(attempt)).collect();
         let left = attempts.iter().zip(&verdicts).filter(|(_, verdict)| **verdict == Verdict::Failed);
         let left = left.map(|(attempt, _)| attempt.outcome);
-        let in_flight = attempts.iter().any(|attempt| attempt.outcome == Outcome::InFlight);
-        let status = match left.reduce(|worst, next| if worst == Outcome::TimedOut { next } else { worst }) {
-            Some(Outcome::TimedOut) => 504,
-            Some(_) => 502,
-            None if in_flight => 503,
-            None => 200,
+        let result = match left.reduce(|worst, next| if worst == Outcome::TimedOut { next } else { worst }) {
+            Some(Outcome::TimedOut) => DeliveryResult::TimedOut,
+            Some(_) => DeliveryResult::Failed,
+            None if attempts.iter().any(|attempt| attempt.outcome == Outcome::InFlight) => DeliveryResult::InFlight,
+            None if verdicts.contains(&Verdict::Rejected) => DeliveryResult::GivenUp,
+            None if verdicts.contains(&Verdict::Delivered) => DeliveryResult::Delivered,
+            None if verdicts.is_empty() => DeliveryResult::Dropped,
+            None => DeliveryResult::Duplicate,
         };
-        Settlement { response: Response::plain(status), verdicts }
+        Settlement { response: Response::plain(result.status()), result, verdicts }
     }
 
     /// What one attempt's outcome means for the keys of the events that it carried.
@@ -91,16 +114,41 @@ impl Gate {
     }
 }
 
-/// The answer to a request that is not taken. Everything about a signature gets the very same 401.
-pub(crate) fn refusal(source: Option<&Source>, rejection: Rejection) -> Response {
+impl DeliveryResult {
+    /// The result as logs and metrics write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::GivenUp => "given-up",
+            Self::Duplicate => "duplicate",
+            Self::Dropped => "dropped",
+            Self::InFlight => "in-flight",
+            Self::TimedOut => "timed-out",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// What the sender is answered.
+    fn status(self) -> u16 {
+        match self {
+            Self::Delivered | Self::GivenUp | Self::Duplicate | Self::Dropped => 200,
+            Self::Failed => 502,
+            Self::InFlight => 503,
+            Self::TimedOut => 504,
+        }
+    }
+}
+
+/// The answer to a request that is not taken. Everything about a signature gets the very same 401. `methods` are those
+/// that are allowed.
+pub(crate) fn refusal(rejection: Rejection, methods: &str) -> Response {
     match rejection {
         Rejection::UnknownSource => Response::plain(404),
         Rejection::TooLarge => Response::plain(413),
         Rejection::BadRedirect => Response::plain(400),
         Rejection::WrongMethod => {
-            let handshake = source.is_some_and(|source| source.verify_token.is_some());
             let mut response = Response::plain(405);
-            response.headers.push(header("allow", if handshake { "GET, POST" } else { "POST" }));
+            response.headers.push(header("allow", methods));
             response
         }
         Rejection::MissingSignature

@@ -7,7 +7,7 @@ use crate::answer;
 use crate::compose::{Dispatch, Envelope};
 use crate::detail::{self, Detail, Parsed};
 use crate::event::{Delivery, Event, Kind, Text};
-use crate::gate::{Gate, Source};
+use crate::gate::{Gate, Place, Source};
 use crate::http::{Head, Header, Response, values};
 use crate::json::{self, ParseError};
 use crate::parse;
@@ -102,15 +102,19 @@ pub enum Decision<'a> {
 impl Gate {
     /// What can be said before the body is read.
     pub fn admit(&self, head: &Head<'_>) -> Admission<'_> {
-        let Some(index) = self.source_index(head.path_only()) else { return Admission::NotOurs };
-        let Some(source) = self.sources.get(index) else { return self.redirect(index, head) };
-        match self.check_head(source, head) {
-            Ok(signatures) => Admission::Read(Intake {
-                source: index,
-                verifier: Verifier::new(&source.keys, signatures),
-                received: 0,
-            }),
-            Err(refusal) => Admission::Respond(refusal),
+        match self.place(head.path_only()) {
+            Some(Place::Source(index, source)) => match (head.method, &source.verify_token) {
+                ("GET", Some(token)) => Admission::Respond(answer::handshake(source, token, head.query())),
+                _ => match self.intake(index, source, head) {
+                    Ok(intake) => Admission::Read(intake),
+                    Err(rejection) => Admission::Respond(refuse(Some(source), rejection)),
+                },
+            },
+            Some(Place::SetupLink(link, end)) => match link.redirect(end, head) {
+                Ok(redirect) => Admission::Redirect(redirect),
+                Err(refusal) => Admission::Respond(refusal),
+            },
+            None => Admission::NotOurs,
         }
     }
 
@@ -124,17 +128,12 @@ impl Gate {
     /// # Errors
     /// Why not. For the log only: the sender must not learn it.
     pub fn verify<'a>(&'a self, request: &Request<'a>, now: u64) -> Result<Proof<'a>, Rejection> {
-        let Some(source) = self.source(request.head.path_only()) else { return Err(Rejection::UnknownSource) };
-        if request.head.method != "POST" {
-            return Err(Rejection::WrongMethod);
-        }
-        if self.over_limit(request.body.len()) {
-            return Err(Rejection::TooLarge);
-        }
-        let signatures = Signatures::read(source.scheme, source.accept_x_kapso_signature, request.head.headers)?;
-        let mut verifier = Verifier::new(&source.keys, signatures);
-        verifier.feed(request.body);
-        let (secret, _) = self.examine(source, verifier, request, now)?;
+        let Some(Place::Source(index, source)) = self.place(request.head.path_only()) else {
+            return Err(Rejection::UnknownSource);
+        };
+        let mut intake = self.intake(index, source, &request.head)?;
+        intake.take(self, request.body)?;
+        let (secret, _) = self.examine(source, intake.verifier, request, now)?;
         Ok(Proof { source: &source.name, secret })
     }
 
@@ -177,39 +176,18 @@ impl Gate {
         }
     }
 
-    /// What becomes of a request whose path's place is behind those of all sources.
-    fn redirect(&self, place: usize, head: &Head<'_>) -> Admission<'_> {
-        let place = place.saturating_sub(self.sources.len());
-        match self.setup_links.get(place >> 1).map(|link| link.redirect(place & 1 == 0, head)) {
-            Some(Ok(redirect)) => Admission::Redirect(redirect),
-            Some(Err(refusal)) => Admission::Respond(refusal),
-            None => Admission::NotOurs,
-        }
-    }
-
-    /// Where a path stands: a source's own place, or behind them a setup link's.
-    pub(crate) fn source_index(&self, path: &str) -> Option<usize> {
-        self.by_path.get(path)?.first().copied()
-    }
-
-    fn over_limit(&self, bytes: usize) -> bool {
-        u64::try_from(bytes).unwrap_or(u64::MAX) > u64::from(self.limits.body_bytes)
-    }
-
-    /// Method, declared size and the form of the signature.
-    fn check_head<'g>(&'g self, source: &'g Source, head: &Head<'_>) -> Result<Signatures, Refusal<'g>> {
-        match (head.method, &source.verify_token) {
-            ("POST", _) => {}
-            ("GET", Some(token)) => return Err(answer::handshake(source, token, head.query())),
-            _ => return Err(refuse(Some(source), Rejection::WrongMethod)),
+    /// What a source's body is read into, if method, declared size and the form of the signature are a delivery's.
+    fn intake(&self, index: usize, source: &Source, head: &Head<'_>) -> Result<Intake, Rejection> {
+        if head.method != "POST" {
+            return Err(Rejection::WrongMethod);
         }
         let declared = values(head.headers, "content-length").next().and_then(|value| core::str::from_utf8(value).ok());
         let limit = u64::from(self.limits.body_bytes);
         if declared.and_then(|value| value.trim().parse::<u64>().ok()).is_some_and(|declared| declared > limit) {
-            return Err(refuse(Some(source), Rejection::TooLarge));
+            return Err(Rejection::TooLarge);
         }
-        Signatures::read(source.scheme, source.accept_x_kapso_signature, head.headers)
-            .map_err(|rejection| refuse(Some(source), rejection))
+        let signatures = Signatures::read(source.scheme, source.accept_x_kapso_signature, head.headers)?;
+        Ok(Intake { source: index, verifier: Verifier::new(&source.keys, signatures), received: 0 })
     }
 
     /// Verifies: the name of the secret that matched, with what the body says where that was needed for it.
@@ -275,9 +253,13 @@ impl Intake {
     /// # Errors
     /// The 413 to answer once the body is over the policy's limit.
     pub fn feed<'g>(&mut self, gate: &'g Gate, chunk: &[u8]) -> Result<(), Refusal<'g>> {
+        self.take(gate, chunk).map_err(|rejection| refuse(gate.sources.get(self.source), rejection))
+    }
+
+    fn take(&mut self, gate: &Gate, chunk: &[u8]) -> Result<(), Rejection> {
         self.received = self.received.saturating_add(chunk.len());
-        if gate.over_limit(self.received) {
-            return Err(refuse(gate.sources.get(self.source), Rejection::TooLarge));
+        if u64::try_from(self.received).unwrap_or(u64::MAX) > u64::from(gate.limits.body_bytes) {
+            return Err(Rejection::TooLarge);
         }
         self.verifier.feed(chunk);
         Ok(())
@@ -299,8 +281,9 @@ impl Intake {
 }
 
 pub(crate) fn refuse(source: Option<&Source>, rejection: Rejection) -> Refusal<'_> {
+    let handshake = source.is_some_and(|source| source.verify_token.is_some());
     Refusal {
-        response: answer::refusal(source, rejection),
+        response: answer::refusal(rejection, if handshake { "GET, POST" } else { "POST" }),
         source: source.map(|source| source.name.as_str()),
         rejection: Some(rejection),
     }

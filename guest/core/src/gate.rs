@@ -38,13 +38,36 @@ impl fmt::Debug for Secret<'_> {
 #[derive(Debug)]
 pub struct Gate {
     pub(crate) sources: Vec<Source>,
-    pub(crate) setup_links: Vec<policy::SetupLink>,
-    /// Indices into `sources`, or behind its end two for each of `setup_links`: success, then failure.
-    pub(crate) by_path: Lists,
+    setup_links: Vec<policy::SetupLink>,
+    /// Indices into `paths`.
+    by_path: Lists,
+    paths: Vec<Path>,
     pub(crate) rules: Rules,
     pub(crate) targets: Vec<Target>,
     pub(crate) dedupe: Dedupe,
     pub(crate) limits: Limits,
+}
+
+/// Whose a path is, by index.
+#[derive(Clone, Copy, Debug)]
+enum Path {
+    Source(usize),
+    SetupLink(usize, End),
+}
+
+/// What a path belongs to.
+pub(crate) enum Place<'g> {
+    /// A source, and its index.
+    Source(usize, &'g Source),
+    /// An end of a setup link.
+    SetupLink(&'g policy::SetupLink, End),
+}
+
+/// How Kapso says that a setup ended, by the path that it sends the browser to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Success,
+    Failure,
 }
 
 /// One webhook URL.
@@ -189,20 +212,22 @@ impl Gate {
     pub fn compile(policy: &str, secrets: &[Secret<'_>]) -> Result<Self, Vec<PolicyError>> {
         let policy = policy::read(policy, secrets)?;
         let sources: Vec<Source> = policy.sources.0.into_iter().map(Source::new).collect();
-        let mut by_path = Lists::default();
         let setup_links = policy.setup_links.unwrap_or_default();
-        let mut place = 0_usize;
-        let mut put = |path: &str| {
-            by_path.push(path, place);
-            place = place.saturating_add(1);
+        let (mut by_path, mut paths) = (Lists::default(), Vec::new());
+        let mut put = |path: &str, whose| {
+            by_path.push(path, paths.len());
+            paths.push(whose);
         };
-        sources.iter().for_each(|source| put(&source.path));
-        for link in &setup_links {
-            put(&link.success_path.0);
-            put(&link.failure_path.0);
+        for (index, source) in sources.iter().enumerate() {
+            put(&source.path, Path::Source(index));
+        }
+        for (index, link) in setup_links.iter().enumerate() {
+            put(&link.success_path.0, Path::SetupLink(index, End::Success));
+            put(&link.failure_path.0, Path::SetupLink(index, End::Failure));
         }
         Ok(Self {
             by_path,
+            paths,
             sources,
             setup_links,
             rules: Rules::new(policy.rules.unwrap_or_default(), policy.otherwise),
@@ -232,8 +257,20 @@ impl Gate {
         self.limits
     }
 
-    /// The source at a path, which is compared exactly and without its query.
+    /// What belongs to a path, which is compared exactly and without its query.
+    pub(crate) fn place(&self, path: &str) -> Option<Place<'_>> {
+        let path = self.by_path.get(path)?.first()?;
+        match *self.paths.get(*path)? {
+            Path::Source(index) => Some(Place::Source(index, self.sources.get(index)?)),
+            Path::SetupLink(index, end) => Some(Place::SetupLink(self.setup_links.get(index)?, end)),
+        }
+    }
+
+    /// The source that belongs to a path.
     pub(crate) fn source(&self, path: &str) -> Option<&Source> {
-        self.source_index(path).and_then(|index| self.sources.get(index))
+        match self.place(path)? {
+            Place::Source(_, source) => Some(source),
+            Place::SetupLink(..) => None,
+        }
     }
 }

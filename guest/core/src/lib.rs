@@ -41,7 +41,7 @@ mod route;
 mod verify;
 mod write;
 
-pub use answer::{Attempt, Outcome, Settlement, Verdict};
+pub use answer::{Attempt, DeliveryResult, Outcome, Settlement, Verdict};
 pub use compose::{BodyOut, Dispatch, Message};
 pub use decide::{Admission, Decision, Deliver, Intake, Proof, Refusal, Request, Route};
 pub use event::{Batch, Contradiction, Delivery, Event, Kind, NameOrigin, Span};

@@ -8,9 +8,10 @@ use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::answer::header;
+use crate::answer::{self, header};
 use crate::compose::{Headers, drop_forgeable};
 use crate::decide::Refusal;
+use crate::gate::End;
 use crate::http::{Head, HeaderOut, Response, text};
 use crate::policy::SetupLink;
 use crate::query::pairs;
@@ -139,21 +140,21 @@ impl Relay<'_> {
 }
 
 impl SetupLink {
-    /// What becomes of a browser that came to the success path, or else to the failure path.
-    pub(crate) fn redirect(&self, success: bool, head: &Head<'_>) -> Result<Redirect<'_>, Refusal<'_>> {
+    /// What becomes of a browser that came to one of the link's paths.
+    pub(crate) fn redirect(&self, end: End, head: &Head<'_>) -> Result<Redirect<'_>, Refusal<'_>> {
         if !matches!(head.method, "GET" | "HEAD") {
-            let mut refusal = self.refuse(405, Rejection::WrongMethod);
-            refusal.response.headers.push(header("allow", "GET, HEAD"));
-            return Err(refusal);
+            return Err(self.refuse(Rejection::WrongMethod));
         }
-        self.read(success, head).ok_or_else(|| self.refuse(400, Rejection::BadRedirect))
+        self.read(end, head).ok_or_else(|| self.refuse(Rejection::BadRedirect))
     }
 
-    fn refuse(&self, status: u16, rejection: Rejection) -> Refusal<'_> {
-        Refusal { response: Response::plain(status), source: Some(&self.name.0), rejection: Some(rejection) }
+    fn refuse(&self, rejection: Rejection) -> Refusal<'_> {
+        let response = answer::refusal(rejection, "GET, HEAD");
+        Refusal { response, source: Some(&self.name.0), rejection: Some(rejection) }
     }
 
-    fn read(&self, success: bool, head: &Head<'_>) -> Option<Redirect<'_>> {
+    fn read(&self, end: End, head: &Head<'_>) -> Option<Redirect<'_>> {
+        let success = end == End::Success;
         // Browsers send no body here, and nobody would read it.
         let has_body = text(head.headers, "content-length").is_some_and(|length| length != "0");
         if has_body || text(head.headers, "transfer-encoding").is_some() {

@@ -27,7 +27,7 @@ pub(crate) const PHONE_NUMBER_ID_LEN: usize = 64;
 pub enum Rejection {
     /// The path belongs to no source.
     UnknownSource,
-    /// The method is not POST.
+    /// The method is not one that the path takes: POST for a source, GET or HEAD for a setup link.
     WrongMethod,
     /// The body is over the policy's limit.
     TooLarge,
@@ -40,7 +40,7 @@ pub enum Rejection {
     /// No secret of the source gives this signature for these bytes.
     WrongSignature,
     /// The source looks up secrets by phone number, but the body does not identify one tenant: it names no known number or
-    /// numbers of several tenants, has a message without a number, or more events than the policy allows.
+    /// numbers of several tenants, has a message without a number, cannot be read, or has more events than the policy allows.
     UnknownTenant,
     /// Everything in it that tells its time happened longer ago than the source's `max_age_s`.
     TooOld,
@@ -160,15 +160,21 @@ impl SignatureHeader {
         }
     }
 
+    /// The headers that a scheme accepts a signature in: Kapso's, the first of which that is there counts, and Meta's.
+    fn accepted(scheme: Scheme, accept_x_kapso_signature: bool) -> [&'static [Self]; 2] {
+        let kapso: &[Self] = if accept_x_kapso_signature { &[Self::Webhook, Self::Kapso] } else { &[Self::Webhook] };
+        match scheme {
+            Scheme::Kapso => [kapso, &[]],
+            Scheme::Meta => [&[], &[Self::Hub]],
+            Scheme::Any => [kapso, &[Self::Hub]],
+        }
+    }
+
     /// The header that carries a request's signature: the first one there that the source accepts.
     pub(crate) fn of(source: &Source, headers: &[Header<'_>]) -> Self {
-        let accepted = match source.scheme {
-            Scheme::Kapso => &[Self::Webhook, Self::Kapso][..],
-            Scheme::Meta => &[Self::Hub][..],
-            Scheme::Any => &[Self::Webhook, Self::Kapso, Self::Hub][..],
-        };
-        let mut accepted = accepted.iter().filter(|header| **header != Self::Kapso || source.accept_x_kapso_signature);
-        accepted.find(|header| values(headers, header.name()).next().is_some()).copied().unwrap_or(Self::Webhook)
+        let accepted = Self::accepted(source.scheme, source.accept_x_kapso_signature);
+        let mut there = accepted.into_iter().flatten().filter(|header| values(headers, header.name()).next().is_some());
+        there.next().copied().unwrap_or(Self::Webhook)
     }
 
     /// A signature as this header writes it.
@@ -213,20 +219,13 @@ impl Signatures {
         accept_x_kapso_signature: bool,
         headers: &[Header<'_>],
     ) -> Result<Self, Rejection> {
-        let kapso = match scheme {
-            Scheme::Meta => None,
-            Scheme::Kapso | Scheme::Any => match SignatureHeader::Webhook.read(headers)? {
-                None if accept_x_kapso_signature => SignatureHeader::Kapso.read(headers)?,
-                signature => signature,
-            },
+        let first = |accepted: &[SignatureHeader]| {
+            accepted.iter().find_map(|header| header.read(headers).transpose()).transpose()
         };
-        let meta = match scheme {
-            Scheme::Kapso => None,
-            Scheme::Meta | Scheme::Any => SignatureHeader::Hub.read(headers)?,
-        };
-        match (kapso, meta) {
-            (None, None) => Err(Rejection::MissingSignature),
-            (kapso, meta) => Ok(Self([kapso, meta])),
+        let [kapso, meta] = SignatureHeader::accepted(scheme, accept_x_kapso_signature);
+        match [first(kapso)?, first(meta)?] {
+            [None, None] => Err(Rejection::MissingSignature),
+            signatures => Ok(Self(signatures)),
         }
     }
 

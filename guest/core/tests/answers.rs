@@ -2,7 +2,7 @@
 #![allow(missing_docs)]
 
 use hmac::{Hmac, KeyInit, Mac};
-use hookgate_core::{Attempt, BodyOut, Decision, Gate, Head, Header, Outcome, Request, Secret, Verdict};
+use hookgate_core::{Attempt, BodyOut, Decision, DeliveryResult, Gate, Head, Header, Outcome, Request, Secret, Settlement, Verdict};
 
 const POLICY: &str = r#"{
   "sources": [{"name": "hook", "path": "/hook", "secrets": ["S"]}],
@@ -17,9 +17,13 @@ fn gate() -> Gate {
     Gate::compile(POLICY, &[Secret { name: "S", value: "secret" }]).unwrap()
 }
 
-fn settle(outcomes: &[Outcome]) -> (u16, Vec<Verdict>) {
+fn settlement(outcomes: &[Outcome]) -> Settlement {
     let attempts: Vec<_> = outcomes.iter().map(|&outcome| Attempt { target: "whole", outcome }).collect();
-    let settlement = gate().settle(&attempts);
+    gate().settle(&attempts)
+}
+
+fn settle(outcomes: &[Outcome]) -> (u16, Vec<Verdict>) {
+    let settlement = settlement(outcomes);
     (settlement.response.status, settlement.verdicts)
 }
 
@@ -62,6 +66,29 @@ fn a_refusal_outweighs_a_time_out_and_that_what_is_in_flight() {
     assert_eq!(settle(&[Unreachable, TimedOut]).0, 502);
     assert_eq!(settle(&[InFlight, TimedOut, Duplicate]).0, 504);
     assert_eq!(settle(&[InFlight, Answered(200), Duplicate]).0, 503);
+}
+
+#[test]
+fn a_result_says_why_the_sender_is_answered_so() {
+    use DeliveryResult as Is;
+    use Outcome::{Answered, Duplicate, InFlight, TimedOut, Unreachable};
+    let cases: [(&[Outcome], _); 12] = [
+        (&[], Is::Dropped),
+        (&[Duplicate, Duplicate], Is::Duplicate),
+        (&[Duplicate, Answered(204)], Is::Delivered),
+        (&[Answered(200), Answered(410), Duplicate], Is::GivenUp),
+        (&[Answered(422)], Is::GivenUp),
+        (&[InFlight, Answered(200)], Is::InFlight),
+        (&[InFlight, Answered(410)], Is::InFlight),
+        (&[TimedOut, InFlight, Answered(200)], Is::TimedOut),
+        (&[TimedOut, Unreachable], Is::Failed),
+        (&[Answered(500), TimedOut], Is::Failed),
+        (&[Unreachable], Is::Failed),
+        (&[Answered(404), Answered(410)], Is::Failed),
+    ];
+    for (outcomes, result) in cases {
+        assert_eq!(settlement(outcomes).result, result, "{outcomes:?}");
+    }
 }
 
 #[test]

@@ -401,16 +401,7 @@ fn settle(policy: &Policy, source: &str, attempts: &[(usize, Outcome)]) -> Respo
         })
         .collect();
     let settlement = policy.gate.settle(&attempts);
-    let result = match settlement.response.status {
-        200 if settlement.verdicts.contains(&Verdict::Rejected) => "given-up",
-        200 if settlement.verdicts.contains(&Verdict::Delivered) => "delivered",
-        200 if attempts.is_empty() => "dropped",
-        200 => "duplicate",
-        503 => "in-flight",
-        504 => "timed-out",
-        _ => "failed",
-    };
-    count(policy, source, result);
+    count(policy, source, settlement.result.as_str());
     settlement.response
 }
 

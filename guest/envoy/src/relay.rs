@@ -5,7 +5,7 @@ use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use hookgate_core::{Attempt, HeaderOut, Onward, Outcome, Redirect, Response};
+use hookgate_core::{Attempt, HeaderOut, Onward, Outcome, Redirect, Response, Settlement};
 
 use crate::callout;
 use crate::delivery::{ANSWER_WITHIN, Held, Remainder};
@@ -75,10 +75,9 @@ impl Relaying {
 
     fn failed(&self, policy: &Policy, outcome: Outcome) -> Response {
         let target = policy.endpoints.get(self.target).map_or("", |endpoint| &endpoint.target);
-        let result = if outcome == Outcome::TimedOut { "timed-out" } else { "failed" };
-        count(policy, &self.setup_link, result);
-        let response = policy.gate.settle(&[Attempt { target, outcome }]).response;
-        policy.refusals.add(&self.setup_link, result, response.status);
+        let Settlement { response, result, .. } = policy.gate.settle(&[Attempt { target, outcome }]);
+        count(policy, &self.setup_link, result.as_str());
+        policy.refusals.add(&self.setup_link, result.as_str(), response.status);
         response
     }
 }

@@ -12,12 +12,12 @@ use super::forward;
 use super::receive::Intake;
 use super::store::Begun;
 use crate::CallError;
-use crate::types::{Attempt, BodyOut, Deliver, Dispatch, MessageOut, Outcome, Response, Verdict};
+use crate::types::{Attempt, BodyOut, Deliver, DeliveryResult, Dispatch, MessageOut, Outcome, Response, Verdict};
 
 /// What was tried, and what to answer.
 pub(crate) struct Sent {
     pub(crate) tries: Vec<Try>,
-    pub(crate) answer: Result<Response, CallError>,
+    pub(crate) answer: Result<(DeliveryResult, Response), CallError>,
 }
 
 /// One message, or one event that was not sent because it was delivered before or is on its way.
@@ -142,7 +142,7 @@ impl Sending<'_> {
             tried.verdict = verdict;
         }
         let tries = join_all(runs.into_iter().map(|run| self.finish(run))).await.into_iter().flatten().collect();
-        Sent { tries, answer: Ok(settlement.response) }
+        Sent { tries, answer: Ok((settlement.result, settlement.response)) }
     }
 
     async fn finish(&self, Run { claims, tries }: Run) -> Vec<Try> {

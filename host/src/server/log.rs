@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::deliver::Try;
 use super::redirect::Relayed;
-use super::report::{Place, Report, Story, outcome_class, redirect_result, result};
+use super::report::{Place, Report, Story, outcome_class, redirect_result};
 use crate::types::{Deliver, Outcome, ParseError, Redirect, RedirectOutcome};
 
 /// How log lines look.
@@ -73,7 +73,7 @@ pub(crate) fn line(report: &Report<'_>) {
             }
             if matches!(result, "redirected" | "relayed") { redirect!(info) } else { redirect!(warn) }
         }
-        Story::Genuine { delivery, tries } => {
+        Story::Genuine { delivery, result, tries } => {
             let fine = report.status.is_success();
             // Most lines are of this kind, and none is composed that the filter would leave out.
             if fine && !tracing::enabled!(tracing::Level::INFO) {
@@ -81,7 +81,7 @@ pub(crate) fn line(report: &Report<'_>) {
             }
             let Shown { event, kind, events, test, number, rules, targets, contradictions, unreadable } =
                 Shown::of(delivery, tries);
-            let (secret, result) = (delivery.proof.secret.as_str(), result(report.status, tries));
+            let (secret, result) = (delivery.proof.secret.as_str(), result.name());
             macro_rules! delivery {
                 ($level:ident) => {
                     tracing::$level!(

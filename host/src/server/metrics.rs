@@ -17,10 +17,10 @@ use prometheus_client::registry::Registry;
 use super::deliver::Try;
 use super::pause::Window;
 use super::redirect::Relayed;
-use super::report::{Place, Report, Story, Trouble, outcome_class, redirect_result, result, setup_class};
+use super::report::{Place, Report, Story, Trouble, outcome_class, redirect_result, setup_class};
 use super::store::Held;
 use crate::kapso::catalogue;
-use crate::types::{Deliver, NameOrigin, Outcome, Redirect, Rejection};
+use crate::types::{Deliver, DeliveryResult, NameOrigin, Outcome, Redirect, Rejection};
 
 /// Event names come from outside: so many of them get a label of their own, the others share one.
 const EVENTS: usize = 64;
@@ -253,7 +253,7 @@ impl Metrics {
                 }
             }
             Story::Trouble(trouble) => self.undecided(source.to_owned(), trouble),
-            Story::Genuine { delivery, tries } => self.genuine(labels, report, delivery, tries),
+            Story::Genuine { delivery, result, tries } => self.genuine(labels, delivery, *result, tries),
             Story::Redirect { redirect, relayed } => self.redirect(redirect, *relayed),
         }
         if matches!(place, Place::SetupLink(_)) {
@@ -268,7 +268,7 @@ impl Metrics {
         self.undecided.get_or_create(&RejectionLabels { source, reason: trouble.name() }).inc();
     }
 
-    fn genuine(&self, labels: SourceLabels, report: &Report<'_>, genuine: &Deliver, tries: &[Try]) {
+    fn genuine(&self, labels: SourceLabels, genuine: &Deliver, result: DeliveryResult, tries: &[Try]) {
         self.events.get_or_create(&labels).inc_by(genuine.delivery.events.len() as u64);
         if !genuine.delivery.contradictions.is_empty() {
             self.contradictions.get_or_create(&labels).inc();
@@ -280,7 +280,7 @@ impl Metrics {
             source: labels.source,
             kind: genuine.delivery.kind.name(),
             event: self.event_label(genuine.delivery.name.as_deref(), genuine.delivery.name_origin),
-            result: result(report.status, tries),
+            result: result.name(),
         };
         self.deliveries.get_or_create(&delivery).inc();
         for tried in tries {

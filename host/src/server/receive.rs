@@ -164,7 +164,7 @@ impl Intake {
         let deadline = self.started + self.state.limits.answer_time;
         let Sent { tries, answer } = deliver(self, delivery, deadline).await;
         match answer {
-            Ok(response) => self.close(respond(response), Story::Genuine { delivery, tries: &tries }),
+            Ok((result, response)) => self.close(respond(response), Story::Genuine { delivery, result, tries: &tries }),
             Err(error) => self.trouble(Trouble::Gate(error)),
         }
     }

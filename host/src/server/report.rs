@@ -8,7 +8,7 @@ use super::deliver::Try;
 use super::received::Received;
 use super::redirect::Relayed;
 use crate::CallError;
-use crate::types::{Deliver, Outcome, Redirect, RedirectOutcome, Rejection, SetupError, Verdict};
+use crate::types::{Deliver, DeliveryResult, Outcome, Redirect, RedirectOutcome, Rejection, SetupError};
 
 pub(crate) struct Report<'a> {
     /// The request, without a body if none was read.
@@ -46,6 +46,7 @@ pub(crate) enum Story<'a> {
     Trouble(Trouble),
     Genuine {
         delivery: &'a Deliver,
+        result: DeliveryResult,
         tries: &'a [Try],
     },
     /// A browser was sent on, to a page or to a target.
@@ -90,20 +91,6 @@ impl Trouble {
             Trouble::Gate(_) => "plugin-failed",
             Trouble::Panicked => "server-panicked",
         }
-    }
-}
-
-/// What a genuine delivery came to, for the log and as a label.
-pub(crate) fn result(status: StatusCode, tries: &[Try]) -> &'static str {
-    let all = |outcome: fn(&Try) -> bool| tries.iter().all(outcome);
-    match status.as_u16() {
-        200 if tries.is_empty() => "dropped",
-        200 if all(|tried| tried.outcome == Outcome::Duplicate) => "duplicate",
-        200 if tries.iter().any(|tried| tried.verdict == Verdict::Rejected) => "given-up",
-        200 => "delivered",
-        503 => "in-flight",
-        504 => "timed-out",
-        _ => "failed",
     }
 }
 
