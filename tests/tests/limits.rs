@@ -56,6 +56,7 @@ fn a_body_that_nobody_signed_cannot_take_more_than_it_is_worth() {
         format!(r#"{{"batch":true,"type":"{long}","data":[{}]}}"#, repeated("{}", 1000)),
         meta(&format!(r#"{{"id":"{long}","changes":[{update}]}}"#)),
         meta(&format!(r#"{{"changes":[{}]}}"#, repeated(&lists, 400))),
+        format!(r#"{{"batch":true,{}}}"#, repeated(&format!(r#""data":[{}]"#, repeated("{}", 1000)), 1300)),
         meta(&repeated("{}", 1_300_000)),
         meta(&format!(r#"{{"changes":[{}]}}"#, repeated("{}", 1_300_000))),
     ] {

@@ -8,7 +8,7 @@ use crate::cut;
 use crate::decide::{Request, Route};
 use crate::event::{Delivery, Event, Kind, Span};
 use crate::gate::{Gate, Source, Target};
-use crate::http::{Head, HeaderOut, is_own_header};
+use crate::http::{Head, HeaderOut, is_look_alike, is_own_header};
 use crate::index::Index;
 use crate::json::{is_visible_without, same};
 use crate::normalize;
@@ -247,9 +247,10 @@ impl<'a> Envelope<'_, 'a> {
     }
 }
 
-/// Whatever the sender put under Hookgate's own names.
+/// Whatever the sender put under Hookgate's own names, or under what services may take for Kapso's.
 pub(crate) fn drop_forgeable(head: &Head<'_>, headers: &mut Headers) {
-    for header in head.headers.iter().filter(|header| is_own_header(header.name.as_bytes())) {
+    let is_forgeable = |name: &[u8]| is_own_header(name) || is_look_alike(name);
+    for header in head.headers.iter().filter(|header| is_forgeable(header.name.as_bytes())) {
         let name = header.name.to_ascii_lowercase();
         if !headers.drop.contains(&name) {
             headers.drop.push(name);

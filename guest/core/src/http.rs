@@ -69,8 +69,31 @@ const ONE_HOP: [&str; 13] = [
 /// Whether a header says what Hookgate found out: none of such a name that was received goes on. Where a service gets headers as
 /// variables, `_` is as good as `-`.
 pub fn is_own_header(name: &[u8]) -> bool {
-    let is = |(byte, own): (&u8, u8)| byte.eq_ignore_ascii_case(&own) || (*byte == b'_' && own == b'-');
-    name.len() >= OWN_PREFIX.len() && name.iter().zip(OWN_PREFIX.bytes()).all(is)
+    begins_like(name, OWN_PREFIX)
+}
+
+/// Headers of Kapso's that the body may contradict, and those that carry signatures.
+const KAPSOS: [&str; 9] = [
+    "x-webhook-event",
+    "x-webhook-payload-version",
+    "x-webhook-batch",
+    "x-batch-size",
+    "x-idempotency-key",
+    "x-webhook-signature",
+    "x-kapso-signature",
+    "x-hub-signature-256",
+    "x-hub-signature",
+];
+
+/// Whether a header is none of these and would be taken for one where `_` is as good as `-`.
+pub(crate) fn is_look_alike(name: &[u8]) -> bool {
+    name.contains(&b'_') && KAPSOS.iter().any(|known| known.len() == name.len() && begins_like(name, known))
+}
+
+/// Whether a name begins with another, in any case, and `_` is as good as `-`.
+fn begins_like(name: &[u8], other: &str) -> bool {
+    let is = |(byte, other): (&u8, u8)| byte.eq_ignore_ascii_case(&other) || (*byte == b'_' && other == b'-');
+    name.len() >= other.len() && name.iter().zip(other.bytes()).all(is)
 }
 
 /// Whether a header is the business of who sends a message and not of whom it came from.
@@ -110,13 +133,15 @@ pub struct Response {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_one_hop_header, is_own_header};
+    use super::{is_look_alike, is_one_hop_header, is_own_header};
 
     #[test]
     fn headers_are_known_in_any_case() {
         assert!(is_own_header(b"x-hookgate-source") && is_own_header(b"X-Hookgate-Target"));
         assert!(is_own_header(b"X_Hookgate_Signed") && is_own_header(b"x-hookgate_signed"));
         assert!(!is_own_header(b"x-hookgat") && !is_own_header(b"x-hookgates"));
+        assert!(is_look_alike(b"X_Webhook_Event") && is_look_alike(b"x-batch_size") && !is_look_alike(b"x-batch-size"));
+        assert!(!is_look_alike(b"x_webhook_events") && !is_look_alike(b"x_webhook_even"));
         assert!(is_one_hop_header(b"Connection") && is_one_hop_header(b"te") && !is_one_hop_header(b"tea"));
     }
 }

@@ -88,6 +88,11 @@ impl<'a> Entries<'a> {
         Ok(is_array.then_some(entries))
     }
 
+    /// For how many more events there is room.
+    pub(super) fn room(&self) -> usize {
+        self.room.left
+    }
+
     fn entry(&mut self, reader: &mut Reader<'a>, body: &'a [u8]) -> Result<()> {
         let (mut id, mut time) = (None, None);
         let mut changes = Vec::new();

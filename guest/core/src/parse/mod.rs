@@ -58,6 +58,10 @@ struct Root<'a> {
     batch_size: Option<Span>,
     object: Option<JsonStr<'a>>,
     entries: Option<meta::Entries<'a>>,
+    /// How many events were read of `data`, and for how many more of `entry` there is room. What a key said before it was said again
+    /// has taken its place too.
+    read: usize,
+    room: Option<usize>,
 }
 
 /// Reads a delivery of at most `max_events` events.
@@ -80,26 +84,42 @@ pub(crate) fn delivery<'a>(
 /// Every phone number id that a body names anywhere, in its order: also where events are not read from, which somebody behind
 /// may do. None if the body cannot be read.
 pub(crate) fn phone_number_ids(body: &[u8]) -> Vec<Text<'_>> {
-    fn collect<'a>(reader: &mut Reader<'a>, ids: &mut Vec<Text<'a>>) -> json::Result<()> {
+    /// The second list is for the `id` of what stands in a list of `phone_numbers`, as `listed` says that this does.
+    fn collect<'a>(reader: &mut Reader<'a>, ids: &mut [Vec<Text<'a>>; 2], listed: bool) -> json::Result<()> {
         if !reader.at_object() {
-            return reader.array(|reader| collect(reader, ids)).map(drop);
+            return reader.array(|reader| collect(reader, ids, listed)).map(drop);
         }
         let member = &mut |reader: &mut Reader<'a>, key: &[u8]| {
-            if key != b"phone_number_id" {
-                return collect(reader, ids);
-            }
+            // Readers of other languages take a key in any case.
+            let is = |name: &[u8]| key.eq_ignore_ascii_case(name);
+            let [named, of_account] = &mut *ids;
+            let found = if is(b"phone_number_id") {
+                named
+            } else if listed && is(b"id") {
+                of_account
+            } else {
+                // A list's elements may be named by their places, as readers of PHP's take it.
+                return collect(reader, ids, is(b"phone_numbers") || listed && key.iter().all(u8::is_ascii_digit));
+            };
+            // They make a number of a list, too. It stands for one that nobody has.
+            let is_odd = matches!(reader.peek(), b'{' | b'[');
             let mut id = None;
             reader.scalar(&mut id)?;
-            ids.extend(id.map(JsonStr::text));
+            found.extend(id.map(JsonStr::text).or(is_odd.then_some(Text::Borrowed(""))));
             Ok(())
         };
         reader.object(member).map(drop)
     }
-    let mut ids = Vec::new();
-    match json::text(body).and_then(|text| Reader::whole(text, |reader| collect(reader, &mut ids))) {
-        Ok(()) => ids,
-        Err(_) => Vec::new(),
+    let mut ids = [Vec::new(), Vec::new()];
+    if json::text(body).and_then(|text| Reader::whole(text, |reader| collect(reader, &mut ids, false))).is_err() {
+        return Vec::new();
     }
+    // An account's own event lists its numbers and names none: it is not a tenant's.
+    let [mut named, of_account] = ids;
+    if !named.is_empty() {
+        named.extend(of_account);
+    }
+    named
 }
 
 /// What stands for a genuine delivery that cannot be read: one event that is the whole body.
@@ -153,11 +173,19 @@ fn idempotency_key<'a>(headers: &[Header<'a>]) -> Option<Text<'a>> {
 impl<'a> Root<'a> {
     fn member(&mut self, reader: &mut Reader<'a>, key: &[u8], body: &'a [u8], limit: usize) -> json::Result<()> {
         match key {
-            b"data" => self.data = Data::read(reader, body, limit)?,
+            b"data" => {
+                self.data = Data::read(reader, body, limit.saturating_sub(self.read))?;
+                if let Data::Array { events, .. } = &self.data {
+                    self.read = self.read.saturating_add(events.len());
+                }
+            }
             b"batch" => reader.boolean(&mut self.batch)?,
             b"batch_info" => (self.batch_info, self.batch_size) = batch_info(reader)?,
             b"object" => reader.string(&mut self.object)?,
-            b"entry" => self.entries = meta::Entries::read(reader, body, limit)?,
+            b"entry" => {
+                self.entries = meta::Entries::read(reader, body, self.room.unwrap_or(limit))?;
+                self.room = self.entries.as_ref().map(meta::Entries::room).or(self.room);
+            }
             _ => record::member(&mut self.item, Item::KEYS, key, reader)?,
         }
         Ok(())
@@ -180,7 +208,7 @@ impl<'a> Root<'a> {
         let signed = self.item.signed_name().and_then(JsonStr::short).map(JsonStr::text);
         let mut layout = Layout { arrays: Vec::new(), batch_size: self.batch_size };
         let (first, mut events, batch) = match self.data {
-            Data::Array { count, .. } if flagged && count > usize::try_from(max_events).unwrap_or(usize::MAX) => {
+            Data::Array { ref events, count, .. } if flagged && count > events.len() => {
                 return Err(ParseError::TooManyEvents(max_events));
             }
             Data::Array { first: Some(first), events, .. } if flagged => {
