@@ -20,6 +20,10 @@ use crate::seen::{count, describe, note, report};
 /// How long a request's body may take to begin before the switch is taken to be missing, in nanoseconds.
 const SWITCH_WAIT: u64 = 3_000_000_000;
 
+/// The largest first piece of a body that is kept, in bytes; a larger one is fetched again. What was begun, and nobody has verified, may
+/// not fill the VM's memory, which never shrinks.
+const KEPT: usize = 64 * 1024;
+
 /// A request.
 pub(crate) struct Stream {
     pub(crate) root: u32,
@@ -159,7 +163,7 @@ impl Stream {
             return self.refuse(&refusal);
         }
         if length > 0 {
-            reading.only = if reading.fed == 0 { piece } else { Vec::new() };
+            reading.only = if reading.fed == 0 && (end || length <= KEPT) { piece } else { Vec::new() };
         }
         reading.fed = size;
         reading.begun = true;
