@@ -55,7 +55,11 @@ impl Gate {
         let settings = instance.call(plugin, |gate, store, this| gate.call_settings(store, this))?;
         let (origin, idle) = match &plugin.camera {
             Some(camera) => (Origin::Snapshot(instance.snapshot(component, plugin, camera)?), vec![]),
-            None => (Origin::Policy(policy.to_owned(), secrets.clone()), vec![instance]),
+            None => {
+                // Where instances are fresh there is room for those that serve a call, and for none that waits.
+                let waits = plugin.options.instances != Instances::Fresh;
+                (Origin::Policy(policy.to_owned(), secrets.clone()), waits.then_some(instance).into_iter().collect())
+            }
         };
         let (plugin, idle) = (Arc::clone(plugin), Mutex::new(idle));
         let compiled = Compiled { plugin, origin, settings, settled: Settled::default(), idle, census };
@@ -81,6 +85,10 @@ impl Gate {
             return Ok(false);
         }
         let _slot = shared.plugin.slots.take();
+        // A call may have made one meanwhile.
+        if self.instances() >= max_concurrency.get() {
+            return Ok(false);
+        }
         shared.give_back(shared.new_instance()?);
         Ok(true)
     }

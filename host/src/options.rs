@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-/// How a plugin is run. The default suits a server.
+/// How a plugin is run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Whether instances are reused.
@@ -24,17 +24,26 @@ pub struct Options {
     pub cache: Cache,
 }
 
-impl Default for Options {
-    fn default() -> Self {
+impl Options {
+    /// For a server with so many workers: none of its deliveries waits for another's call.
+    pub fn for_workers(workers: NonZeroUsize) -> Self {
         Self {
             instances: Instances::default(),
             sha256: Sha256::default(),
-            max_concurrency: available_parallelism().unwrap_or(NonZeroUsize::MIN).saturating_mul(TWO),
+            // A call for each worker, one for each large body that is decided beside them, and one that compiles a new policy.
+            max_concurrency: workers.saturating_mul(TWO).saturating_add(1),
             time_per_call: Duration::from_secs(1),
             time_per_compile: Duration::from_secs(10),
             memory_per_instance: 64 << 20,
             cache: Cache::default(),
         }
+    }
+}
+
+/// For as many workers as there are cores.
+impl Default for Options {
+    fn default() -> Self {
+        Self::for_workers(available_parallelism().unwrap_or(NonZeroUsize::MIN))
     }
 }
 

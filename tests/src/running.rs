@@ -73,12 +73,33 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts a command that serves, on free ports, with nothing in its environment but these variables.
+    /// Starts a command that serves, on free ports, with nothing in its environment but these variables and what a
+    /// shell adds.
     ///
     /// # Panics
     /// When it does not start.
     pub fn start(command: &str, args: &[&str], env: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(program())
+        Self::start_after("", command, args, env)
+    }
+
+    /// The same behind what a shell does first.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start_after(first: &str, command: &str, args: &[&str], env: &[(&str, &str)]) -> Self {
+        let mut running = Self::start_unread(first, command, args, env);
+        running.log = Lines::of(running.child.stderr.take().expect("a pipe"));
+        running
+    }
+
+    /// The same, and nobody reads its log.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start_unread(first: &str, command: &str, args: &[&str], env: &[(&str, &str)]) -> Self {
+        let mut child = Command::new("sh")
+            .args(["-c", &format!("{first}\nexec \"$0\" \"$@\"")])
+            .arg(program())
             .arg(command)
             .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
             .args(args)
@@ -92,8 +113,7 @@ impl Running {
             .spawn()
             .expect("the program starts");
         let out = Lines::of(child.stdout.take().expect("a pipe"));
-        let log = Lines::of(child.stderr.take().expect("a pipe"));
-        Running { child, out, log }
+        Running { child, out, log: Lines::default() }
     }
 
     /// Where it takes deliveries.

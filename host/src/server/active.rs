@@ -70,7 +70,7 @@ impl Policy {
 
     fn refused(document: &Document, error: CompileError) -> Error {
         match error {
-            CompileError::Policy(errors) => Error::Policy(errors.iter().map(|error| document.explain(error)).collect()),
+            CompileError::Policy(errors) => Error::Policy(document.explain_all(&errors)),
             CompileError::Call(error) => Error::Call(error),
         }
     }

@@ -12,8 +12,6 @@ use super::{Config, Error, Limits, Policy, Recording, Tls, cores};
 use crate::unrepeated::Unrepeated;
 use crate::{Instances, LoadError, Options, Plugin, Sha256};
 
-const TWO: NonZeroUsize = NonZeroUsize::new(2).expect("two is not zero");
-
 /// Takes deliveries over HTTP, verifies and routes them, and sends them on.
 ///
 /// Without --policy it starts in try-it mode: one source at /webhooks/whatsapp, its secret from KAPSO_WEBHOOK_SECRET or a
@@ -125,7 +123,7 @@ pub struct Args {
     #[arg(long, value_name = "BYTES", env = "HOOKGATE_MAX_BYTES", default_value = "268435456")]
     pub max_bytes: NonZeroUsize,
 
-    /// Connections that may be open at a time; more wait.
+    /// Connections that may be open at a time; more wait. Fewer where the system's limit on open files allows no more.
     #[arg(long, value_name = "N", env = "HOOKGATE_MAX_CONNECTIONS", default_value = "8192")]
     pub max_connections: NonZeroUsize,
 
@@ -205,9 +203,7 @@ impl Args {
             Hashing::Host => Sha256::Host,
             Hashing::Plugin => Sha256::Plugin,
         };
-        // A call for each worker, one for each large body that is decided beside them, and one that compiles a new policy.
-        let max_concurrency = self.workers().saturating_mul(TWO).saturating_add(1);
-        let options = Options { instances, sha256, max_concurrency, ..Options::default() };
+        let options = Options { instances, sha256, ..Options::for_workers(self.workers()) };
         match &self.plugin {
             Some(file) => Plugin::from_file(file, &options),
             None => Plugin::new(&options),

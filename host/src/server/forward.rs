@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING,
     UPGRADE,
@@ -11,11 +13,14 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Body, Incoming};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
+use tower::BoxError;
+use tower::util::MapFuture;
 
 use super::received::{Peer, Received};
 use super::resolve::Resolver;
@@ -24,6 +29,9 @@ use crate::types::{HeaderOut, MessageOut, Outcome, Relay};
 /// Node and uvicorn close an idle connection after 5 s; one that is given up before is never found closed.
 const IDLE: Duration = Duration::from_secs(4);
 const CONNECT: Duration = Duration::from_secs(3);
+/// The same with the name's look-up before it and TLS after it. No message waits so long; but what another connection has become
+/// free for meanwhile goes on without one.
+const CONNECTED: Duration = Duration::from_secs(10);
 /// How often an HTTP/2 connection is asked whether anybody is still there, and how long that may take to answer. One that is in use
 /// never becomes idle, and TCP would hold on to it for a quarter of an hour.
 const PING: Duration = Duration::from_secs(2);
@@ -58,7 +66,14 @@ pub(crate) struct Target {
 /// The connections to the targets. They outlive the policy.
 #[derive(Clone, Debug)]
 pub(crate) struct Forwarder {
-    client: Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>,
+    client: Client<Connector, Full<Bytes>>,
+}
+
+type Connector = MapFuture<HttpsConnector<HttpConnector<Resolver>>, fn(Connecting) -> Connecting>;
+type Connecting = BoxFuture<'static, Result<MaybeHttpsStream<TokioIo<TcpStream>>, BoxError>>;
+
+fn in_time(connecting: Connecting) -> Connecting {
+    timeout(CONNECTED, connecting).map(|connected| connected.unwrap_or_else(|late| Err(late.into()))).boxed()
 }
 
 impl Forwarder {
@@ -79,7 +94,7 @@ impl Forwarder {
             .pool_idle_timeout(IDLE)
             .http2_keep_alive_interval(PING)
             .http2_keep_alive_timeout(PING)
-            .build(connector);
+            .build(MapFuture::new(connector, in_time as fn(Connecting) -> Connecting));
         Forwarder { client }
     }
 
@@ -192,10 +207,19 @@ fn forwarded(headers: &mut HeaderMap, peer: Peer, host: Option<HeaderValue>) {
 
 #[cfg(test)]
 mod tests {
+    use std::future::pending;
     use std::net::IpAddr;
 
     use super::*;
     use crate::types::{BodyOut, HeaderOut};
+
+    /// Nobody waits for it: another connection became free first.
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_never_comes_about_is_given_up() {
+        let begun = Instant::now();
+        assert!(in_time(pending().boxed()).await.is_err());
+        assert!(begun.elapsed() >= CONNECTED);
+    }
 
     fn sent(received: &[(&str, &str)], drop: &[&str], set: &[(&str, &str)]) -> Vec<(String, String)> {
         let mut request = http::Request::post("/");

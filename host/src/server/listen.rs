@@ -30,6 +30,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 const FIRST: Duration = Duration::from_secs(10);
 /// How many requests an HTTP/2 connection may have open: as few as RFC 9113, section 6.5.2, recommends.
 const STREAMS: u32 = 100;
+/// The bytes of a head over HTTP/2, where a few that are sent can stand for many. More is answered 431; four times as many end the
+/// connection.
+const LISTED: u32 = 16 * 1024;
 /// HTTP/2 connections are asked for a sign of life.
 const PING: Duration = Duration::from_secs(20);
 
@@ -132,7 +135,7 @@ fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
-        .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX).min(LISTED))
         .keep_alive_interval(PING)
         .keep_alive_timeout(PING);
     builder

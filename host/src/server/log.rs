@@ -1,8 +1,10 @@
 //! The log: one line a request. Never a body, a secret, a signature, a media address or a whole phone number.
 
 use std::fmt::Write;
-use std::io::IsTerminal;
+use std::io::{BufWriter, IsTerminal, stderr};
+use std::sync::OnceLock;
 
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
 use super::deliver::Try;
@@ -20,21 +22,40 @@ pub enum Format {
     Json,
 }
 
+/// Lines that wait to be written at the most. More are left out and counted: who reads slowly, or not at all, holds up nobody.
+const LINES: usize = 8192;
+
+static LEFT_OUT: OnceLock<ErrorCounter> = OnceLock::new();
+
+/// The log of this process. When it is dropped, what still waits is written, for a second at the most, and less where nobody reads.
+#[must_use]
+pub struct Log {
+    _writer: WorkerGuard,
+}
+
 /// Sends log lines to standard error. `filter` is in the form of `RUST_LOG`: `info`, or `hookgate=debug,hyper=warn`.
 ///
 /// # Errors
 /// The filter cannot be read, or the process has a log already.
-pub fn start(format: Format, filter: &str) -> Result<(), String> {
+pub fn start(format: Format, filter: &str) -> Result<Log, String> {
     let filter = EnvFilter::try_new(filter).map_err(|error| error.to_string())?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
+    let queue = NonBlockingBuilder::default().buffered_lines_limit(LINES).thread_name("hookgate-log");
+    let (lines, writer) = queue.finish(BufWriter::new(stderr()));
+    let left_out = lines.error_counter();
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines).with_ansi(stderr().is_terminal());
     match format {
         Format::Text => builder.with_target(false).try_init(),
         Format::Json => builder.json().flatten_event(true).try_init(),
     }
-    .map_err(|error| error.to_string())
+    .map_err(|error| error.to_string())?;
+    let _ = LEFT_OUT.set(left_out);
+    Ok(Log { _writer: writer })
+}
+
+/// How many lines were left out.
+pub(crate) fn left_out() -> u64 {
+    LEFT_OUT.get().map_or(0, |left_out| left_out.dropped_lines() as u64)
 }
 
 pub(crate) fn line(report: &Report<'_>) {

@@ -1,7 +1,7 @@
 //! Counts for Prometheus. Every label has a bounded set of values.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -116,6 +116,7 @@ pub(crate) struct Metrics {
     store_failures: Family<OperationLabels, Counter>,
     pub(crate) records: Records,
     reloads: Family<ReloadLabels, Counter>,
+    log_lines_left_out: Counter,
     failure_share: Family<SourceLabels, Gauge<f64, AtomicU64>>,
     would_pause: Family<SourceLabels, Gauge>,
     named_events: RwLock<HashSet<String>>,
@@ -156,6 +157,7 @@ impl Metrics {
             store_failures: Family::default(),
             records: Records::default(),
             reloads: Family::default(),
+            log_lines_left_out: Counter::default(),
             failure_share: Family::default(),
             would_pause: Family::default(),
             named_events: RwLock::default(),
@@ -214,6 +216,11 @@ impl Metrics {
         registry.register("records", "Deliveries to record by what became of them", self.records.counts.clone());
         registry.register("record_bytes", "Bytes of recorded deliveries on disk", self.records.bytes.clone());
         registry.register("policy_reloads", "Times the policy was read again", self.reloads.clone());
+        registry.register(
+            "log_lines_left_out",
+            "Lines of the log that nobody read in time",
+            self.log_lines_left_out.clone(),
+        );
         registry.register(
             "failure_share",
             "Answers other than 200 among all answers of the last 15 minutes, from 0 to 1",
@@ -357,6 +364,7 @@ impl Metrics {
         self.plugin_instances.set(count(instances));
         self.keys_in_flight.set(count(held.in_flight));
         self.keys_remembered.set(count(held.delivered));
+        self.log_lines_left_out.inner().store(super::log::left_out(), Ordering::Relaxed);
         self.weigh(self.since.elapsed());
         let mut text = String::new();
         // Writing to a string cannot fail.

@@ -23,6 +23,7 @@ mod args;
 mod body;
 mod claims;
 mod deliver;
+mod descriptors;
 pub(crate) mod forward;
 mod listen;
 pub mod log;
@@ -98,8 +99,8 @@ pub struct Config {
     /// What is allowed before any work is done.
     pub limits: Limits,
     /// Threads that serve. A connection stays with the thread that has it, and each thread has connections of its own to the
-    /// targets. A delivery never waits for the plugin if [`Options::max_concurrency`](crate::Options::max_concurrency) is more
-    /// than twice as many.
+    /// targets. The plugin should have been loaded with [`Options::for_workers`](crate::Options::for_workers) of as many, so that no
+    /// delivery waits for another's call.
     pub workers: NonZeroUsize,
     /// Where delivered events are remembered.
     pub store: Arc<dyn Store>,
@@ -135,7 +136,8 @@ pub struct Limits {
     /// From the end of one request to the end of the next one's head. Load balancers keep idle connections for 60 s and take it
     /// badly when the other side closes first. A connection's first head must come within 10 s in any case.
     pub head_time: Duration,
-    /// The bytes of a request's head, at least 8192; more is answered 431.
+    /// The bytes of a request's head, at least 8192, and over HTTP/2 at most 16,384; more is answered 431, and so are more than 100
+    /// header fields.
     pub head_bytes: usize,
     /// From the end of the head to the end of the body; later is answered 408.
     pub body_time: Duration,
@@ -144,14 +146,31 @@ pub struct Limits {
     /// Requests in flight whose body is whole; more are answered 503. Browsers back from setup links have an eighth of it for
     /// themselves.
     pub requests: usize,
-    /// Bytes of heads and bodies held at a time; what goes beyond is answered 503. Answers to browsers have an eighth of it for
-    /// themselves, and room for one of the largest size at least.
+    /// Bytes of heads and bodies held at a time; what goes beyond is answered 503. What comes to other paths than the sources' has an
+    /// eighth of it for itself; so have answers to browsers, and room for one of the largest size at least.
     pub bytes: usize,
     /// Open connections; more wait to be taken.
     pub connections: usize,
     /// How long a stop waits for what is under way.
     pub stop_time: Duration,
 }
+
+impl Limits {
+    /// With times that can be added to the present one.
+    fn in_range(self) -> Self {
+        let time = |time: Duration| time.min(FOREVER);
+        Limits {
+            head_time: time(self.head_time),
+            body_time: time(self.body_time),
+            answer_time: time(self.answer_time),
+            stop_time: time(self.stop_time),
+            ..self
+        }
+    }
+}
+
+/// As good as no limit.
+const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 impl Default for Limits {
     fn default() -> Self {
@@ -252,6 +271,7 @@ impl Server {
     /// Whatever keeps it from serving: see [`enum@Error`].
     pub async fn start(config: Config) -> Result<Self, Error> {
         let Config { plugin, policy, listen, admin, tls, target_ca, limits, workers, store, recording, show } = config;
+        let limits = limits.in_range();
         let (active, mut files, plugin, policy) = load(plugin, policy).await?;
         let (target_tls, resolver) = (tls::client(target_ca.as_ref())?, Resolver::new());
         let certificate = tls.map(|tls| Certificate::read(tls, &mut files)).transpose()?;

@@ -31,6 +31,9 @@ pub(crate) type Answer = http::Response<Full<Bytes>>;
 /// How long a body is, in bytes, that takes the gate long.
 const LARGE: usize = 64 * 1024;
 
+/// Header fields of a request at the most. Over HTTP/1 hyper sees to the same.
+const FIELDS: usize = 100;
+
 /// Answers one request. Whatever goes wrong is an answer too.
 pub(crate) async fn receive(
     state: Arc<State>,
@@ -41,6 +44,9 @@ pub(crate) async fn receive(
     let started = Instant::now();
     let in_flight = state.metrics.in_flight();
     let (parts, body) = request.into_parts();
+    if parts.headers.len() > FIELDS {
+        return Ok(plain(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
+    }
     let received = Received::new(parts, peer);
     let active = state.active.load_full();
     let source = active.source(received.path()).map(str::to_owned);
@@ -96,7 +102,8 @@ impl Intake {
                 Err(error) => return Err(self.trouble(Trouble::Gate(error))),
             },
         };
-        let unread = match read(body, limit, deadline, self.received.head_len(), &self.state.deliveries.room).await {
+        let room = if self.source.is_some() { &self.state.deliveries.room } else { &self.state.strangers };
+        let unread = match read(body, limit, deadline, self.received.head_len(), room).await {
             Ok(held) => return Ok(Some(held)),
             Err(unread) => unread,
         };

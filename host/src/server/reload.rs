@@ -75,6 +75,13 @@ impl Reloader {
         Ok(())
     }
 
+    /// Makes new instances in the place of those that are worn out or failed, so that no delivery waits for one.
+    async fn replace_instances(&self) {
+        let active = self.state.active.load_full();
+        // Whatever fails here fails again, and is told, when a delivery needs it.
+        let _ = spawn_blocking(move || while matches!(active.gate.warm(), Ok(true)) {}).await;
+    }
+
     /// Reloads whenever the files change. Never ends.
     pub(crate) async fn watch(self: Arc<Self>) {
         let mut before = Stamped::default();
@@ -83,7 +90,12 @@ impl Reloader {
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             looks.tick().await;
-            let known = self.known.lock().await.clone();
+            let known = {
+                // Nobody else makes instances meanwhile.
+                let known = self.known.lock().await;
+                self.replace_instances().await;
+                known.clone()
+            };
             let now = now(&known).await;
             if now != known && now == before {
                 // Refused or not, this version has been read; what was wrong with it is in the log.

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::descriptors::make_room;
 use super::report::Report;
 use super::tryit::Trial;
 use super::{Args, Policy, Server, log, tryit};
@@ -17,9 +18,12 @@ pub(crate) type Failed = Box<dyn std::error::Error + Send + Sync>;
 /// # Errors
 /// Whatever keeps it from serving.
 pub async fn run(args: Args) -> Result<ExitCode, Failed> {
-    log::start(args.log_format, &args.log)?;
+    let _log = log::start(args.log_format, &args.log)?;
     let mut signals = Signals::new()?;
-    let running = Running::start(&args, Secrets::new()).await?;
+    let running = tokio::select! {
+        running = Running::start(&args, Secrets::new()) => running?,
+        () = signals.end() => return Ok(ExitCode::SUCCESS),
+    };
     running.introduce(true);
     signals.asked(&running).await;
     Ok(running.stop(&mut signals).await)
@@ -46,8 +50,12 @@ impl Signals {
         loop {
             tokio::select! {
                 Some(()) = self.reload.recv() => {
-                    // What is wrong is in the log, and the old policy stays.
-                    let _ = running.server.reload().await;
+                    // What is wrong is in the log, and the old policy stays. Reading may take long, or hang: the end must not.
+                    tokio::select! {
+                        _ = running.server.reload() => {}
+                        _ = self.terminate.recv() => return,
+                        _ = self.interrupt.recv() => return,
+                    }
                 }
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
@@ -94,6 +102,7 @@ impl Running {
             }
         };
         let mut config = args.config(plugin, policy).await?;
+        config.limits.connections = make_room(config.limits.connections);
         config.show = trial.as_ref().map(|_| tryit::show as fn(&Report<'_>));
         let server = Server::start(config).await?;
         let scheme = if args.tls_cert.is_some() { "https" } else { "http" };

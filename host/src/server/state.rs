@@ -22,7 +22,7 @@ const BROWSERS: usize = 8;
 pub(crate) struct Share {
     /// One for each request whose body is whole.
     pub(crate) slots: Arc<Semaphore>,
-    /// One for each byte that is held: of requests, or of answers on their way to browsers.
+    /// One for each byte that is held: of deliveries, or of answers on their way to browsers.
     pub(crate) room: Arc<Semaphore>,
 }
 
@@ -41,6 +41,8 @@ pub(crate) struct State {
     pub(crate) deliveries: Share,
     /// Anybody may come back from a setup link, or say so: that must take nothing from what Kapso sends.
     pub(crate) browsers: Share,
+    /// One for each byte that is held of requests that come to no source's path.
+    pub(crate) strangers: Arc<Semaphore>,
     /// One for each large body that may be decided at a time. Together with one call a worker this stays
     /// within what the plugin serves at once, so that nobody waits for an instance.
     pub(crate) large_bodies: Arc<Semaphore>,
@@ -68,6 +70,7 @@ impl State {
             recorder,
             deliveries: Share::new(limits.requests, limits.bytes),
             browsers: Share::new(limits.requests.div_ceil(BROWSERS), RELAYED_BYTES.max(limits.bytes / BROWSERS)),
+            strangers: semaphore(limits.bytes.div_ceil(BROWSERS)),
             large_bodies: semaphore(workers),
             limits,
             tasks: TaskTracker::new(),

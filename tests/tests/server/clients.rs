@@ -1,11 +1,17 @@
 //! Senders that are slow, break off or lie.
 
+use std::convert::Infallible;
+use std::future::pending;
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::FutureExt;
 use hookgate_tests::Delivery;
 use hookgate_tests::client::{Raw, head};
 use hookgate_tests::hooked::{Hooked, SECRET, config};
 use hookgate_tests::upstream::{Reply, Upstream};
+use http_body_util::StreamBody;
+use hyper::body::Frame;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::json;
 use tokio::net::TcpStream;
@@ -19,8 +25,8 @@ async fn impatient() -> (Hooked, Upstream) {
     let mut policy = all_to(&upstream);
     policy["limits"] = json!({"body_bytes": 2000});
     let mut config = config(&policy);
-    config.limits.head_time = Duration::from_millis(300);
-    config.limits.body_time = Duration::from_millis(300);
+    config.limits.head_time = Duration::from_secs(1);
+    config.limits.body_time = Duration::from_secs(1);
     (Hooked::start(config).await, upstream)
 }
 
@@ -48,6 +54,46 @@ async fn a_connection_over_which_nothing_comes_is_closed() {
     let ended = timeout(Duration::from_secs(10), connection).await.expect("it is closed");
     assert!(ended.expect("no panic").is_ok(), "in order");
     unharmed(&hooked, &mut upstream).await;
+}
+
+/// Over HTTP/2 a field that was sent before may be one byte, and a head of such fields is small to send and large to hold.
+#[tokio::test]
+async fn heads_that_are_larger_than_what_was_sent_take_no_room() {
+    let upstream = Upstream::answering(Reply::Status(200)).await;
+    let mut config = config(&all_to(&upstream));
+    config.limits.bytes = 1 << 20;
+    let hooked = Hooked::start(config).await;
+    let stream = TcpStream::connect(hooked.server.address()).await.expect("somebody listens");
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("HTTP/2");
+    tokio::spawn(connection);
+    let mut open = Vec::new();
+    for fields in [400, 1000].repeat(20) {
+        let mut request = http::Request::post(hooked.url("/hook")).header("x-webhook-signature", "0".repeat(64));
+        for _ in 0..fields {
+            request = request.header("a", "");
+        }
+        let body = StreamBody::new(pending::<Result<Frame<Bytes>, Infallible>>().into_stream());
+        let request = request.body(body).expect("a request");
+        open.push(sender.send_request(request));
+    }
+    for answer in open {
+        assert_eq!(answer.await.expect("an answer").status(), 431);
+    }
+    assert_eq!(hooked.status(&Delivery::message("wamid.1", SECRET)).await, 200);
+}
+
+#[tokio::test]
+async fn a_time_that_never_ends_is_a_time() {
+    let upstream = Upstream::answering(Reply::Status(200)).await;
+    let mut config = config(&all_to(&upstream));
+    let limits = &mut config.limits;
+    for time in [&mut limits.head_time, &mut limits.body_time, &mut limits.answer_time, &mut limits.stop_time] {
+        *time = Duration::MAX;
+    }
+    let hooked = Hooked::start(config).await;
+    assert_eq!(hooked.status(&Delivery::message("wamid.1", SECRET)).await, 200);
+    hooked.server.stop().await;
 }
 
 #[tokio::test]
@@ -223,7 +269,13 @@ async fn who_is_refused_while_sending_gets_the_answer_and_keeps_the_connection()
 
 #[tokio::test]
 async fn who_is_refused_and_sends_without_end_is_cut_off() {
-    let (hooked, mut upstream) = impatient().await;
+    let mut upstream = Upstream::answering(Reply::Status(200)).await;
+    let mut policy = all_to(&upstream);
+    policy["limits"] = json!({"body_bytes": 2000});
+    let mut config = config(&policy);
+    // So that nothing but the number of bytes ends it.
+    config.limits.body_time = Duration::from_secs(600);
+    let hooked = Hooked::start(config).await;
     let delivery = Delivery::message("wamid.1", SECRET);
     let mut sender = Raw::connect(hooked.server.address()).await;
     sender.write(head(&delivery, "/hook", &length(1 << 30))).await;

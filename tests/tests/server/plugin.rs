@@ -1,4 +1,7 @@
-//! A plugin that fails.
+//! A plugin that fails, or is used up.
+
+use std::num::NonZeroU64;
+use std::time::Duration;
 
 use hookgate::server::{Config, Policy};
 use hookgate::{Instances, Options, Plugin, Secrets};
@@ -6,6 +9,7 @@ use hookgate_tests::Delivery;
 use hookgate_tests::hooked::{Hooked, SECRET, TARGET_SECRET, free_ports};
 use hookgate_tests::upstream::{Reply, Upstream};
 use serde_json::json;
+use tokio::time::sleep;
 
 use crate::answers::all_to;
 
@@ -28,6 +32,23 @@ async fn out_of_memory_is_500_nothing_is_sent_and_the_next_delivery_is_served() 
 
     assert_eq!(hooked.status(&Delivery::message("wamid.1", SECRET)).await, 200);
     upstream.next().await;
+}
+
+#[tokio::test]
+async fn instances_that_are_worn_out_are_replaced_before_they_are_needed() {
+    let upstream = Upstream::answering(Reply::Status(200)).await;
+    let options = Options { instances: Instances::Reuse { max_calls: NonZeroU64::MIN }, ..Options::default() };
+    let plugin = Plugin::new(&options).expect("the built component");
+    let secrets = Secrets::from([("SECRET", SECRET), ("TARGET_SECRET", TARGET_SECRET)]);
+    let policy = Policy::json(all_to(&upstream).to_string()).with_secrets(secrets);
+    let hooked = Hooked::start(free_ports(Config::new(plugin, policy))).await;
+    for number in 0..2 * options.max_concurrency.get() {
+        assert_eq!(hooked.status(&Delivery::message(&format!("wamid.{number}"), SECRET)).await, 200);
+    }
+    let all = options.max_concurrency.get() as f64;
+    while hooked.metric("hookgate_plugin_instances").await < all {
+        sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test]

@@ -13,10 +13,20 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 
 use crate::answers::all_to;
 
 fn with_policy(folder: &TempDir, policy: &Value, more: &[&str]) -> Running {
+    with_policy_by(Running::start, folder, policy, more)
+}
+
+fn with_policy_by(
+    start: impl FnOnce(&str, &[&str], &[(&str, &str)]) -> Running,
+    folder: &TempDir,
+    policy: &Value,
+    more: &[&str],
+) -> Running {
     let file = folder.path().join("policy.json");
     std::fs::write(&file, policy.to_string()).expect("a file");
     let secret = folder.path().join("secret");
@@ -24,7 +34,7 @@ fn with_policy(folder: &TempDir, policy: &Value, more: &[&str]) -> Running {
     let mut args = vec!["--policy", file.to_str().expect("a path of text")];
     args.extend(more);
     let path = |path: &Path| path.to_str().expect("a path of text").to_owned();
-    Running::start("serve", &args, &[("SECRET_FILE", &path(&secret)), ("TARGET_SECRET", TARGET_SECRET)])
+    start("serve", &args, &[("SECRET_FILE", &path(&secret)), ("TARGET_SECRET", TARGET_SECRET)])
 }
 
 async fn run(line: &str) -> Output {
@@ -130,9 +140,64 @@ async fn so_many_threads_serve_as_were_asked_for_and_none_waits_for_an_instance(
     let threads = std::fs::read_dir(format!("/proc/{process}/task")).expect("its threads");
     let names = threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("comm")).ok());
     assert_eq!(names.filter(|name| name == "hookgate-worker\n").count(), 3);
+    let metrics = metrics(&running).await;
+    assert!(metrics.contains("\nhookgate_plugin_instances 7\n"), "{metrics}");
+}
+
+async fn metrics(running: &Running) -> String {
     let admin = running.out.with("admin on ").await;
-    let metrics = Client::new().get(&format!("{}/metrics", admin.trim_start_matches("admin on "))).await;
-    assert!(metrics.text().contains("\nhookgate_plugin_instances 7\n"), "{}", metrics.text());
+    Client::new().get(&format!("{}/metrics", admin.trim_start_matches("admin on "))).await.text().to_owned()
+}
+
+#[tokio::test]
+async fn whose_log_nobody_reads_serves_and_ends_all_the_same() {
+    let upstream = Upstream::answering(Reply::Status(200)).await;
+    let folder = TempDir::new().expect("a folder");
+    let unread = |command: &str, args: &[&str], env: &[(&str, &str)]| Running::start_unread("", command, args, env);
+    let mut running = with_policy_by(unread, &folder, &all_to(&upstream), &["--log", "trace"]);
+    let url = running.url("/hook").await;
+    let client = Client::new();
+    // More than the pipe holds, and then more than may wait.
+    let forged = Delivery::message("wamid.1", "another secret");
+    while metrics(&running).await.contains("\nhookgate_log_lines_left_out_total 0\n") {
+        for _ in 0..100 {
+            assert_eq!(client.post(&url, &forged).await.status, 401);
+        }
+    }
+    assert_eq!(client.post(&url, &Delivery::message("wamid.1", SECRET)).await.status, 200);
+    running.signal("TERM").await;
+    assert_eq!(running.end().await, Some(0));
+}
+
+#[tokio::test]
+async fn as_many_files_may_be_open_as_connections_need() {
+    for (hard, expected) in [("4096", "4096"), ("300", "300")] {
+        let limits = format!("ulimit -Sn 256; ulimit -Hn {hard}");
+        let running = Running::start_after(&limits, "serve", &["--max-connections", "8000", "--workers", "2"], &[]);
+        running.url("/").await;
+        let process = running.child.id().expect("it runs");
+        let limits = std::fs::read_to_string(format!("/proc/{process}/limits")).expect("its limits");
+        let files = limits.lines().find(|line| line.starts_with("Max open files")).expect("one of them");
+        assert_eq!(files.split_whitespace().nth(3), Some(expected), "{files}");
+        running.log.with("fewer connections are taken than allowed").await;
+    }
+}
+
+#[tokio::test]
+async fn it_ends_also_while_a_policy_is_read_that_never_comes() {
+    let upstream = Upstream::answering(Reply::Status(200)).await;
+    let folder = TempDir::new().expect("a folder");
+    let mut running = with_policy(&folder, &all_to(&upstream), &[]);
+    running.url("/hook").await;
+    let pipe = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().await.expect("mkfifo is there").success());
+    std::fs::rename(&pipe, folder.path().join("policy.json")).expect("the same folder");
+    running.signal("HUP").await;
+    // Opened as soon as the server reads it.
+    let policy = folder.path().join("policy.json");
+    let _pipe = spawn_blocking(move || std::fs::OpenOptions::new().write(true).open(policy)).await.expect("no panic");
+    running.signal("TERM").await;
+    assert_eq!(running.end().await, Some(0));
 }
 
 #[tokio::test]

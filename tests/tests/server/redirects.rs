@@ -17,13 +17,18 @@ fn policy(onward: (&str, &str), upstream: &Upstream) -> Value {
     json!({
         "sources": [{"name": "whatsapp", "path": "/hook", "secrets": ["SECRET"]}],
         "setup_links": browser::setup_links(onward),
-        "targets": {"backoffice": {"url": format!("{}?own=1", upstream.url()), "timeout_ms": 500, "sign_with": "TARGET_SECRET"}},
+        "targets": {"backoffice": {"url": format!("{}?own=1", upstream.url()), "sign_with": "TARGET_SECRET"}},
     })
 }
 
 async fn to_target(reply: Reply) -> (Hooked, Upstream) {
+    let ends = !matches!(reply, Reply::Hang | Reply::Endless);
     let upstream = Upstream::answering(reply).await;
-    (Hooked::with(&policy(("to", "backoffice"), &upstream)).await, upstream)
+    let mut policy = policy(("to", "backoffice"), &upstream);
+    if !ends {
+        policy["targets"]["backoffice"]["timeout_ms"] = json!(500);
+    }
+    (Hooked::with(&policy).await, upstream)
 }
 
 async fn send(hooked: &Hooked, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
@@ -166,12 +171,30 @@ async fn another_method_is_405() {
 }
 
 #[tokio::test]
+async fn browsers_take_no_bytes_of_deliveries() {
+    let permits = Arc::new(Semaphore::new(0));
+    let mut upstream = Upstream::answering(Reply::Held(permits.clone(), 200)).await;
+    let mut config = config(&policy(("to", "backoffice"), &upstream));
+    // Of which browsers have an eighth.
+    config.limits.bytes = 80_000;
+    let hooked = Arc::new(Hooked::start(config).await);
+    let large = |hooked: Arc<Hooked>| async move {
+        send(&hooked, Method::GET, &completed(), &[("x-padding", &"a".repeat(8_000))]).await.status
+    };
+    let first = tokio::spawn(large(hooked.clone()));
+    upstream.next().await;
+    assert_eq!(large(hooked.clone()).await, 503);
+    let body = json!({"event": "project.event", "filler": "x".repeat(60_000)});
+    assert_eq!(hooked.status(&Delivery::new("project.event", body.to_string()).signed(SECRET)).await, 200);
+    permits.add_permits(1);
+    assert_eq!(first.await.unwrap(), 200);
+}
+
+#[tokio::test]
 async fn browsers_take_no_places_of_deliveries() {
     let permits = Arc::new(Semaphore::new(0));
     let mut upstream = Upstream::answering(Reply::Held(permits.clone(), 200)).await;
-    let mut policy = policy(("to", "backoffice"), &upstream);
-    policy["targets"]["backoffice"]["timeout_ms"] = json!(8000);
-    let mut config = config(&policy);
+    let mut config = config(&policy(("to", "backoffice"), &upstream));
     // Of which browsers have one.
     config.limits.requests = 8;
     let hooked = Arc::new(Hooked::start(config).await);

@@ -37,7 +37,7 @@ pub struct Recording {
     pub signatures: bool,
     /// Keeps all headers. Otherwise those are left out that carry credentials, or that proxies add.
     pub all_headers: bool,
-    /// Blanks texts, names, phone numbers and addresses of media in the bodies.
+    /// Blanks texts, names and addresses of media in the bodies, and puts pseudonyms in the place of numbers and ids.
     pub redact: bool,
     /// Bytes of deliveries that may wait to be written; what goes beyond is counted and not kept.
     pub queue_bytes: usize,
