@@ -1,5 +1,6 @@
 //! How the tools call other servers.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -28,6 +29,12 @@ pub(crate) fn builder(extra_ca: Option<&PathBuf>) -> Result<reqwest::ClientBuild
         .redirect(Policy::none())
         .connect_timeout(CONNECT)
         .pool_idle_timeout(IDLE))
+}
+
+/// Whether a URL's host is this machine: what stays on it goes through no proxy.
+pub(crate) fn is_here(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

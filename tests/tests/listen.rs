@@ -308,17 +308,28 @@ async fn the_webhook_follows_an_address_that_changes() {
 }
 
 #[tokio::test]
+async fn a_setpriv_that_knows_no_way_to_end_a_program_with_us_is_let_be() {
+    let stage = Stage::new().await;
+    stage.program("setpriv", "echo 'unrecognized option: pdeathsig' >&2\nexit 1");
+    let mut running = stage.listen(&[]);
+    running.out.with(&format!("public on {PUBLIC}")).await;
+    running.signal("TERM").await;
+    assert_eq!(running.end().await, Some(0));
+}
+
+#[tokio::test]
 async fn a_tunnel_that_never_comes_up_is_given_up_with_what_it_said() {
-    for (does, part) in [
+    for (does, patience, part) in [
         (
             "echo 'ERR failed to request quick Tunnel: Post \"https://api.trycloudflare.com/tunnel\": timeout' >&2\nexit 1",
+            "60000",
             "ended without giving an address (exit status: 1)",
         ),
-        ("echo 'INF Requesting new quick Tunnel: quick Tunnel' >&2\nsleep 60", "gave no address within 0.5 s"),
+        ("echo 'INF Requesting new quick Tunnel: quick Tunnel' >&2\nsleep 60", "3000", "gave no address within 3 s"),
     ] {
         let stage = Stage::new().await;
         stage.program("cloudflared", does);
-        let mut running = stage.register(&["--tunnel-ms", "500"]);
+        let mut running = stage.register(&["--tunnel-ms", patience]);
         assert_eq!(running.end().await, Some(1));
         running.log.with(part).await;
         running.log.with("quick Tunnel").await;

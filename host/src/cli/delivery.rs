@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, IsTerminal, Read};
+use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::vec;
 
@@ -98,11 +98,16 @@ pub(super) fn expand(files: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     Ok(expanded)
 }
 
+/// Something to know beside the output; nobody need read it.
+pub(super) fn warn(text: impl fmt::Display) {
+    let _ = writeln!(anstream::stderr(), "{text}");
+}
+
 /// The name for people, and what to read from, of a file or of standard input.
 pub(super) fn open(file: &Path) -> anyhow::Result<(String, Box<dyn Read + Send>)> {
     if file == Path::new("-") {
         if io::stdin().is_terminal() {
-            eprintln!("reading standard input to its end");
+            warn("reading standard input to its end");
         }
         return Ok(("standard input".into(), Box::new(io::stdin())));
     }
@@ -125,6 +130,7 @@ pub(super) struct Stream {
     name: String,
     number: usize,
     values: Values,
+    is_list: bool,
 }
 
 enum Values {
@@ -158,7 +164,7 @@ impl Stream {
             },
             Some(_) => Values::Http(Some(input)),
         };
-        Ok(Self { name: name.to_owned(), number: 0, values })
+        Ok(Self { name: name.to_owned(), number: 0, values, is_list: first == Some(b'[') })
     }
 
     fn next_delivery(&mut self) -> Option<anyhow::Result<Delivery>> {
@@ -173,9 +179,9 @@ impl Stream {
             match values.next()? {
                 Ok(Value::Array(several)) => *list = several.into_iter(),
                 Ok(value) => return Some(written(value)),
-                // Whoever wrote it was killed, or has not finished.
-                Err(error) if error.is_eof() => {
-                    eprintln!("warning: {}: the last delivery is cut off, and left out", self.name);
+                // Whoever wrote it was killed, or has not finished. Of a list that is cut off not even the first has come.
+                Err(error) if error.is_eof() && !self.is_list => {
+                    warn(format_args!("warning: {}: the last delivery is cut off, and left out", self.name));
                     return None;
                 }
                 Err(error) => return Some(Err(error.into())),
@@ -233,6 +239,13 @@ pub(super) struct Recorded {
     pub(super) status: Option<u16>,
     #[serde(default, deserialize_with = "if_it_is")]
     pub(super) signatures_left_out: Option<Vec<String>>,
+    /// Recorded, and not as genuine: false is what was refused, null what could not be decided.
+    #[serde(default, rename = "genuine", deserialize_with = "is_not_true")]
+    pub(super) unproven: bool,
+}
+
+fn is_not_true<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    Ok(matches!(Value::deserialize(deserializer)?, Value::Bool(false) | Value::Null))
 }
 
 /// A value of this type, or none.
@@ -385,6 +398,7 @@ mod tests {
             assert_eq!(parse(&text).unwrap().len(), 1, "{cut}");
         }
         assert!(parse(format!("{whole}\n{{]\n{whole}").as_bytes()).is_err(), "in the middle it is an error");
+        assert!(parse(format!("[{whole},\n").as_bytes()).is_err(), "a list would be lost as a whole");
     }
 
     #[test]

@@ -161,7 +161,7 @@ impl Error {
     pub(super) fn explained(self, document: &Document) -> anyhow::Error {
         match self {
             Self::Refused(CompileError::Policy(errors)) => {
-                let lines: String = errors.iter().map(|error| format!("\n  {}", document.explain(error))).collect();
+                let lines: String = document.explain_all(&errors).iter().map(|line| format!("\n  {line}")).collect();
                 anyhow!("the policy is wrong:{lines}")
             }
             error => error.into(),

@@ -237,10 +237,12 @@ impl Args {
         let stop = CancellationToken::new();
         tokio::spawn(stop_when_asked(stop.clone()));
         let report = send::run(plan, signers, transport, stop, bar(self.count)).await;
-        if self.json {
-            writeln!(anstream::stdout(), "{}", report.json())?;
-        } else {
-            report.write(&mut anstream::stdout())?;
+        let mut out = anstream::stdout();
+        let written = if self.json { writeln!(out, "{}", report.json()) } else { report.write(&mut out) };
+        match written {
+            // Whoever read our output has read enough, and the exit status is still to be said.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            written => written?,
         }
         Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::from(1) })
     }

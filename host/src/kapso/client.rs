@@ -1,7 +1,6 @@
 //! Calls.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -12,6 +11,7 @@ use serde_json::{Map, Value};
 use super::error::{ConfigError, Error, Reason};
 use super::key::ApiKey;
 use super::retry::retried;
+use crate::client::is_here;
 use crate::server::log::clean_to;
 
 /// What is read of an answer at the most.
@@ -329,12 +329,6 @@ fn base(text: &str, api: Api) -> Result<Url, ConfigError> {
         url.set_path(api.path());
     }
     Ok(url)
-}
-
-/// Whether a URL's host is this machine.
-pub(super) fn is_here(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// What an error's body says: `{"error": "…"}` as documented, or one of the forms that frameworks have.

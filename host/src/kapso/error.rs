@@ -112,6 +112,12 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Whether it may be about what was asked for alone, so that the same may work for another id.
+    pub(crate) fn is_about_one(&self) -> bool {
+        let refused = matches!(self, Self::NotAnId(_) | Self::NotFound(_) | Self::Refused(..));
+        refused || matches!(self, Self::Failed { .. } | Self::Unexpected(..))
+    }
+
     /// How long the other side asks to wait.
     pub fn wait(&self) -> Option<Duration> {
         match self {

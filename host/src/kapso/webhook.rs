@@ -8,9 +8,10 @@ use reqwest::Url;
 use serde_json::{Map, Value, json};
 
 use super::catalogue::{self, PayloadVersion};
-use super::client::{Api, Call, Client, is_here};
+use super::client::{Api, Call, Client};
 use super::error::Error;
 use super::key::SecretKey;
+use crate::client::is_here;
 
 /// What takes the place of a value that is not shown.
 pub const HIDDEN: &str = "(hidden)";

@@ -1,5 +1,6 @@
 //! The life of a delivery, as Kapso's documentation tells it: attempts, the ladder, and what comes after the last one.
 
+use std::io::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -216,7 +217,9 @@ impl<T: Transport> Courier<T> {
         self.stats().answered(answer, took);
         let now = self.started.elapsed().mul_f64(self.manner.speed);
         if self.pauses().record(webhook, now, !answer.is_success()) {
-            self.progress.suspend(|| eprintln!("Kapso would now pause {webhook}"));
+            self.progress.suspend(|| {
+                let _ = writeln!(anstream::stderr(), "Kapso would now pause {webhook}");
+            });
         }
         answer
     }

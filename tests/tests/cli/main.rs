@@ -442,6 +442,7 @@ fn help_and_completions_are_there() {
         "route",
         "decide",
         "replay",
+        "send",
         "sign",
         "check",
         "webhooks",
@@ -455,7 +456,8 @@ fn help_and_completions_are_there() {
         assert!(ran.out.contains("Usage: hookgate"), "{}", ran.out);
     }
     for shell in ["bash", "zsh", "fish"] {
-        assert!(hookgate(&["completions", shell], b"").out.contains("hookgate"));
+        let ran = hookgate(&["completions", shell], b"");
+        assert!(ran.status == 0 && ran.out.contains("hookgate"), "{shell}: {}", ran.err);
     }
 }
 

@@ -48,6 +48,7 @@ fn parse_and_route_need_no_secret() {
 #[test]
 fn no_secret_is_ever_printed() {
     let secret = format!("K={SECRET}");
+    assert!(received().contains("Hola"), "or it is not forged");
     let mut forged: Value = serde_json::from_str(&received().replace("Hola", "Adios")).unwrap();
     forged.as_object_mut().unwrap().remove("secret");
     let forged = forged.to_string();
@@ -60,6 +61,7 @@ fn no_secret_is_ever_printed() {
         &["verify", "--secret", SECRET],
     ] {
         let ran = hookgate(arguments, forged.as_bytes());
+        assert!(!ran.out.is_empty() || !ran.err.is_empty(), "{arguments:?} says nothing");
         assert!(!ran.out.contains(SECRET), "{arguments:?}: {}", ran.out);
         // Clap repeats an argument that it cannot read; ours must not.
         if arguments != ["verify", "--secret", SECRET] {

@@ -236,6 +236,29 @@ async fn what_is_left_open_is_asked_for_before_anything_is_done() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_compared_is_not_called_right() {
+    let kapso = Kapso::start().await;
+    let policy = Policy::new(POLICY);
+    assert_eq!(policy.sync(&kapso, &["--source", "tenants", "--yes"]).status, 0);
+    let look = ["--source", "tenants", "--dry-run"];
+    let ran = policy.sync_with(&kapso, &look, &[]);
+    assert!(ran.status == 1 && ran.err.contains("not compared"), "{}", ran.err);
+    assert!(!ran.err.contains("everything is registered"), "{}", ran.err);
+    assert_eq!(policy.sync(&kapso, &look).status, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whose_the_projects_events_are_is_asked_where_several_sources_could_have_them() {
+    let kapso = Kapso::start().await;
+    let policy =
+        Policy::new(&POLICY.replace(r#"{source: whatsapp, event: "whatsapp.phone_number.*"}"#, "{kind: project}"));
+    let ran = policy.sync(&kapso, &chosen(&["--yes"]));
+    assert!(ran.status == 2 && ran.err.contains("--project with one of whatsapp, tenants"), "{}", ran.err);
+    assert!(changes(&kapso).is_empty());
+    assert_eq!(policy.sync(&kapso, &chosen(&["--yes", "--project", "whatsapp"])).status, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_failure_on_the_way_is_said_with_what_was_done_before() {
     let kapso = Kapso::start().await;
     let policy = Policy::new(POLICY);

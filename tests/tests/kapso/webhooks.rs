@@ -410,6 +410,30 @@ async fn nothing_is_deleted_without_a_yes() {
     assert_eq!(deleted, ids.map(|id| format!("DELETE /platform/v1/whatsapp/webhooks/{id}")));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn all_that_is_to_be_deleted_is_shown() {
+    let kapso = Kapso::start().await;
+    let ids: Vec<String> = (0..40).map(|_| kapso.has_webhook(webhook(None))).collect();
+    let mut arguments = vec!["webhooks", "delete"];
+    arguments.extend(ids.iter().map(String::as_str));
+    let ran = hookgate(&kapso, &arguments);
+    assert_eq!((ran.status, kapso.webhooks().len()), (1, 40));
+    assert!(ran.err.contains("--yes") && ids.iter().all(|id| ran.err.contains(id)), "{}", ran.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_cannot_be_resumed_keeps_no_other_paused() {
+    let kapso = Kapso::start().await;
+    let mut paused = webhook(None);
+    paused["active"] = json!(false);
+    let ids = [kapso.has_webhook(paused.clone()), kapso.has_webhook(paused)];
+    kapso.fails([Fault::Pass, Fault::Status(422, r#"{"error":"Url is not allowed"}"#.into())]);
+    let ran = hookgate(&kapso, &["webhooks", "resume", "--all"]);
+    assert!(ran.status == 1 && ran.err.contains("Url is not allowed"), "{}", ran.err);
+    assert!(ids.iter().all(|id| ran.err.contains(id)), "{}", ran.err);
+    assert_eq!(kapso.webhooks().iter().filter(|webhook| webhook["active"] == true).count(), 1);
+}
+
 /// "Test project webhook": an empty object, or the event's name.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_test_delivery_is_asked_for_as_documented() {

@@ -159,6 +159,33 @@ async fn what_was_recorded_without_signatures_is_signed_anew() {
 }
 
 #[tokio::test]
+async fn what_was_refused_is_not_made_genuine() {
+    let folder = TempDir::new().expect("a folder");
+    let mut upstream = Upstream::answering(Reply::Status(200)).await;
+    let hooked = recording(&folder, &everything_to(&upstream), |recording| recording.forged = true).await;
+    assert_eq!(hooked.status(&Delivery::message("wamid.f", "another")).await, 401);
+    stop(hooked).await;
+    let hooked = Hooked::with(&everything_to(&upstream)).await;
+    let (url, got) = (hooked.url(""), path(&folder));
+    let anew = [&*url, &got, "--failed", "--secret", "S", "--json"];
+    let ran = replay(&anew, b"", &[("S", SECRET)]).await;
+    assert_eq!(summary(&ran)["sent"], json!(0), "{}", ran.err);
+    assert!(ran.err.contains("1 left out") && upstream.rest().is_empty(), "{}", ran.err);
+    let ran = replay(&[&anew[..], &["--sign-refused"]].concat(), b"", &[("S", SECRET)]).await;
+    assert_eq!((ran.status, &summary(&ran)["ok"]), (0, &json!(1)), "{}", ran.err);
+    assert_eq!(upstream.rest().len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_for_this_machine_goes_through_no_proxy() {
+    let mut upstream = Upstream::answering(Reply::Status(200)).await;
+    let line = json!({"headers": {}, "body": "x"}).to_string();
+    let ran = replay(&[&upstream.url(), "-"], line.as_bytes(), &[("http_proxy", "http://127.0.0.1:1")]).await;
+    assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
+    assert_eq!(upstream.rest().len(), 1);
+}
+
+#[tokio::test]
 async fn a_redacted_recording_can_be_replayed() {
     let folder = recorded(|recording| recording.redact = true).await;
     let mut upstream = Upstream::answering(Reply::Status(200)).await;
@@ -241,7 +268,7 @@ async fn whatever_is_not_answered_200_is_a_failure_and_is_not_tried_again() {
     let folder = recorded(|_| {}).await;
     let replies = vec![Reply::Status(500), Reply::Status(204), Reply::Close, Reply::Hang];
     let mut upstream = Upstream::scripted(replies, Reply::Status(200)).await;
-    let ran = replay(&[&upstream.url(), &path(&folder), "--json", "--timeout-ms", "300"], b"", &[]).await;
+    let ran = replay(&[&upstream.url(), &path(&folder), "--json", "--timeout-ms", "3000"], b"", &[]).await;
     assert_eq!(ran.status, 1);
     let told = summary(&ran);
     assert_eq!(told["answers"], json!({"200": 28, "204": 1, "500": 1}), "{}", ran.err);

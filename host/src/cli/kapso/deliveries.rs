@@ -99,7 +99,16 @@ async fn list(client: &Client, args: &Args) -> anyhow::Result<ExitCode> {
     let mut cursor = args.before.clone().map(Cursor::Before).or(args.after.clone().map(Cursor::After));
     let mut shown = Shown::new(args.json);
     for _ in 0..args.pages {
-        let page = client.deliveries(&filter, cursor.as_ref()).await?;
+        let page = match client.deliveries(&filter, cursor.as_ref()).await {
+            Ok(page) => page,
+            // What came before it is worth having.
+            Err(error) if shown.any => {
+                shown.finish()?;
+                go_on(cursor.as_ref());
+                return Err(error.into());
+            }
+            Err(error) => return Err(error.into()),
+        };
         let empty = page.records.is_empty();
         page.records.iter().try_for_each(|record| shown.add(record))?;
         cursor = if back { page.before.map(Cursor::Before) } else { page.after.map(Cursor::After) };
@@ -109,26 +118,33 @@ async fn list(client: &Client, args: &Args) -> anyhow::Result<ExitCode> {
         }
     }
     shown.finish()?;
+    go_on(cursor.as_ref());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says how to have what comes behind this.
+fn go_on(cursor: Option<&Cursor>) {
     match cursor {
         Some(Cursor::After(cursor)) => note(format_args!("there are more: go on with --after {cursor}")),
         Some(Cursor::Before(cursor)) => note(format_args!("there are more: go on with --before {cursor}")),
         None => {}
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// A table is written at its end, so that its columns fit; JSON at once.
 struct Shown {
     json: bool,
+    any: bool,
     rows: Vec<[String; 7]>,
 }
 
 impl Shown {
     fn new(json: bool) -> Self {
-        Self { json, rows: Vec::new() }
+        Self { json, any: false, rows: Vec::new() }
     }
 
     fn add(&mut self, record: &Map<String, Value>) -> anyhow::Result<()> {
+        self.any = true;
         if self.json {
             return print_json(record);
         }
@@ -202,8 +218,9 @@ async fn news(client: &Client, args: &Args, seen: &mut Seen) -> Result<Vec<Map<S
     Ok(news)
 }
 
-/// For how long a delivery's record may change: Kapso tries again for 150 seconds, and waits 10 for an answer.
-const CHANGES: Duration = Duration::from_secs(180);
+/// For how long a delivery's record may change: up to 30 s it waits for its turn, and with four answers that do not come its last
+/// try ends 180 s after the first began.
+const CHANGES: Duration = Duration::from_secs(240);
 
 /// Whether it was made so long ago, as far as it says.
 fn is_older_than(record: &Map<String, Value>, age: Duration) -> bool {

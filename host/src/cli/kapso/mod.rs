@@ -115,10 +115,12 @@ impl YesArgs {
             return Ok(true);
         }
         if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-            note(format_args!("nothing was done, because nobody is here to be asked: {question} --yes says so"));
+            note("nothing was done, because nobody is here to be asked; --yes says yes to this:");
+            let _ = writeln!(anstream::stderr(), "{}", clean_to(question, usize::MAX));
             return Ok(false);
         }
-        let question = clean_to(question, NOTE_CHARS);
+        // All of it: nobody can say yes to what is not shown.
+        let question = clean_to(question, usize::MAX);
         let confirmed = dialoguer::Confirm::new().with_prompt(question).default(false).interact()?;
         if !confirmed {
             note("nothing was done");

@@ -10,9 +10,9 @@ use anyhow::bail;
 use reqwest::Url;
 use serde_json::{Map, Value, json};
 
-use super::super::block_on;
 use super::super::gate::GateArgs;
 use super::super::text::{BAD, DIM, GOOD, NAME};
+use super::super::{block_on, is_broken_pipe};
 use super::{ApiArgs, YesArgs, note, print_json, refuse};
 use crate::kapso::sync::{Action, Change, Choices, Expected, Plan, Wanted};
 use crate::kapso::{Api, Names, Scope, Settings, Webhook};
@@ -63,7 +63,7 @@ pub(crate) struct Args {
     #[arg(long)]
     prune: bool,
 
-    /// Shows the difference and does nothing. Exit status 1 if there is one.
+    /// Shows the difference and does nothing. Exit status 1 if there is one, or if a secret's value is missing to tell.
     #[arg(long, conflicts_with = "yes")]
     dry_run: bool,
 
@@ -88,7 +88,8 @@ The API key comes from KAPSO_API_KEY, or the file that KAPSO_API_KEY_FILE names;
 secrets come from the environment, as for `hookgate serve`.
 
 Exit status: 0 everything is as the policy needs it, now or before; 1 it is not,
-because it was not confirmed, or Kapso refused it, failed or could not be reached;
+because it was not confirmed, or Kapso refused it, failed or could not be reached,
+or nobody can say, because a secret's value is not here or the plan not read;
 2 wrong usage or policy, or something is left open.";
 
 /// `SOURCE=VALUE,VALUE`.
@@ -120,17 +121,25 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         for expected in plan.actions.iter().filter_map(Action::expected) {
             refuse(&problems(expected))?;
         }
-        if args.json {
-            plan.actions.iter().try_for_each(print_line)?
+        let shown = if args.json {
+            plan.actions.iter().try_for_each(print_line)
         } else {
-            print_plan(&plan, &base)?
+            print_plan(&plan, &base).map_err(Into::into)
+        };
+        if shown.as_ref().is_err_and(is_broken_pipe) && !plan.is_done() {
+            note("nothing was done, because nobody reads the plan");
+            return Ok(ExitCode::FAILURE);
         }
+        shown?;
         if !plan.missing.is_empty() {
             let missing = plan.missing.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
             if !args.dry_run {
                 bail!("no value for {missing}: set the variable, or NAME_FILE to a file that holds it");
             }
             note(format_args!("not compared, because there is no value for it here: {missing}"));
+        }
+        if plan.is_done() && !plan.missing.is_empty() {
+            return Ok(ExitCode::FAILURE);
         }
         if plan.is_done() {
             note("everything is registered as the policy needs it");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use clap::Subcommand;
 use serde_json::{Value, json};
 
@@ -13,6 +13,7 @@ use super::settings::{SecretFile, SettingsArgs, keep};
 use super::{ApiArgs, KEY_HELP, ScopeArgs, YesArgs, note, print_json, print_table, refuse};
 use crate::kapso::catalogue::{self, EVENTS};
 use crate::kapso::{Api, Client, Error, Kind, Scope, SecretKey, Settings, Webhook};
+use crate::server::log::clean_to;
 
 /// Registers webhooks with Kapso: which events it sends to which address.
 ///
@@ -32,7 +33,7 @@ Examples:
     --url https://hooks.example.com/webhooks/whatsapp \\
     --event whatsapp.message.received > secret  the new secret goes to the file
   hookgate webhooks test 9e8d7c6b-…             has Kapso send a test delivery
-  hookgate webhooks resume --all                those that Kapso paused
+  hookgate webhooks resume --all                all that are paused, whoever paused them
   hookgate webhooks sync --policy hookgate.yaml --url https://hooks.example.com
                                                 what the policy needs";
 
@@ -378,7 +379,12 @@ fn report(webhook: &Webhook, made: Option<SecretKey>, file: Option<SecretFile>, 
         print_json(&fields)
     } else if let Some(secret) = shown {
         note("its secret, which is not shown again unless asked for with --show-secrets:");
-        Ok(writeln!(anstream::stdout(), "{}", secret.expose())?)
+        writeln!(anstream::stdout(), "{}", secret.expose()).map_err(|error| {
+            let id = webhook.id();
+            anyhow!(
+                "the secret could not be written ({error}): `hookgate webhooks show {id} --show-secrets --json` has it"
+            )
+        })
     } else {
         Ok(())
     }
@@ -390,7 +396,7 @@ async fn delete(args: Delete) -> anyhow::Result<ExitCode> {
     let mut urls = Vec::new();
     for id in &args.ids {
         let webhook = client.webhook(&scope, id).await?;
-        urls.push(format!("{id} at {}", webhook.url()));
+        urls.push(format!("{id} at {}", clean_to(webhook.url(), 200)));
     }
     if !args.yes.confirm(&format!("Delete {}?", urls.join(", ")))? {
         return Ok(ExitCode::FAILURE);
@@ -431,11 +437,19 @@ async fn resume(args: Resume) -> anyhow::Result<ExitCode> {
         note("no webhook is paused");
     }
     let active = Settings { active: Some(true), ..Settings::default() };
+    let mut done = ExitCode::SUCCESS;
     for id in ids {
-        client.update_webhook(&scope, &id, &active).await?;
-        note(format_args!("resumed the webhook {id}"));
+        match client.update_webhook(&scope, &id, &active).await {
+            Ok(_) => note(format_args!("resumed the webhook {id}")),
+            // The others can be resumed all the same.
+            Err(error) if error.reason.is_about_one() => {
+                note(format_args!("the webhook {id} stays paused: {error}"));
+                done = ExitCode::FAILURE;
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(done)
 }
 
 fn events(args: &Events) -> anyhow::Result<ExitCode> {

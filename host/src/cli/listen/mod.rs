@@ -96,7 +96,7 @@ impl Args {
         }
         let program = Program::find(self.tunnel, self.tunnel_program.as_deref())?;
         let plan = self.plan()?;
-        log::start(self.serve.log_format, &self.serve.log).map_err(anyhow::Error::msg)?;
+        let _log = log::start(self.serve.log_format, &self.serve.log).map_err(anyhow::Error::msg)?;
         let folder = state::folder()?;
         tidy(&folder, self.api.url(), || self.api.client(Api::Platform)).await;
         let mut signals = Signals::new()?;

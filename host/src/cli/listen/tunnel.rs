@@ -107,7 +107,7 @@ impl Program {
     #[cfg(target_os = "linux")]
     fn command(&self) -> Command {
         // Of util-linux: the kernel ends the program with us.
-        match in_path("setpriv") {
+        match in_path("setpriv").filter(|setpriv| can_end_with_us(setpriv)) {
             Some(setpriv) => {
                 let mut command = Command::new(setpriv);
                 command.args(["--pdeathsig", "TERM", "--"]).arg(&self.path);
@@ -300,6 +300,15 @@ async fn read(stream: Option<impl AsyncRead + Unpin>, lines: Sender<String>) {
             return;
         }
     }
+}
+
+/// BusyBox's cannot, and neither can util-linux's before 2.33.
+#[cfg(target_os = "linux")]
+fn can_end_with_us(setpriv: &Path) -> bool {
+    let mut trial = std::process::Command::new(setpriv);
+    trial.args(["--pdeathsig", "TERM", "--", "true"]);
+    trial.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    trial.status().is_ok_and(|status| status.success())
 }
 
 fn in_path(name: &str) -> Option<PathBuf> {

@@ -79,6 +79,11 @@ pub(super) struct Args {
     #[arg(long, requires = "policy")]
     resign: bool,
 
+    /// With --secret or --resign: signs also what was refused, or not decided, when it was recorded. It is left out otherwise, because
+    /// a new signature makes a forgery genuine.
+    #[arg(long)]
+    sign_refused: bool,
+
     /// The policy whose sources --when, --unless and --resign go by.
     #[arg(long, short, value_name = "FILE", env = "HOOKGATE_POLICY")]
     policy: Option<PathBuf>,
@@ -151,7 +156,11 @@ impl Args {
             (None, Some(policy)) if self.resign => Signing::by_policy(policy)?,
             _ => Signing::AsRecorded,
         };
-        let client = client::builder(self.ca.as_ref())?.timeout(Duration::from_millis(self.timeout_ms)).build()?;
+        let mut client = client::builder(self.ca.as_ref())?.timeout(Duration::from_millis(self.timeout_ms));
+        if self.url.host_str().is_some_and(client::is_here) {
+            client = client.no_proxy();
+        }
+        let client = client.build()?;
         let base = self.with_path || self.url.path() == "/";
         let sending = Sending { client, url: self.url.clone(), base, signing };
         let files = delivery::expand(&self.files)?.into_iter().map(File::new).collect::<Vec<_>>();
@@ -159,8 +168,15 @@ impl Args {
 
         let (queue, mut read) = channel(AHEAD);
         let counts = Arc::new(Counts::default());
-        let reading =
-            Reading { files, filter, skip: self.skip, limit: self.limit, bar: bar.clone(), counts: counts.clone() };
+        let reading = Reading {
+            files,
+            filter,
+            unproven: self.sign_refused || matches!(sending.signing, Signing::AsRecorded),
+            skip: self.skip,
+            limit: self.limit,
+            bar: bar.clone(),
+            counts: counts.clone(),
+        };
         // Not one of the runtime's threads: nobody waits for standard input when it is all over.
         let reader = thread::spawn(move || reading.run(&queue));
         let deliveries = stream::poll_fn(move |context| read.poll_recv(context));
@@ -174,7 +190,18 @@ impl Args {
         };
         bar.finish_and_clear();
         summary.read(counts.read.load(Ordering::Relaxed), counts.chosen.load(Ordering::Relaxed));
-        summary.print(self.json)?;
+        let unproven = counts.unproven.load(Ordering::Relaxed);
+        if unproven > 0 {
+            delivery::warn(format_args!(
+                "{unproven} left out, which were refused or not decided when they were recorded: a new signature would make \
+                 them genuine; --sign-refused sends them"
+            ));
+        }
+        match summary.print(self.json) {
+            // Whoever read our output has read enough, and the exit status is still to be said.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            printed => printed?,
+        }
         result?;
         if !summary.interrupted {
             reader.join().map_err(|_| anyhow!("reading broke off"))?;
@@ -223,6 +250,11 @@ async fn send_all(
             std::future::pending::<()>().await;
         }
         stopped.store(true, Ordering::Relaxed);
+        tokio::spawn(async {
+            if ctrl_c().await.is_ok() {
+                std::process::exit(130);
+            }
+        });
     };
     // What is under way ends, also when what comes next cannot be sent.
     let broken = Cell::new(None);
@@ -233,7 +265,7 @@ async fn send_all(
     pin_mut!(answers);
     while let Some(sent) = answers.next().await {
         if let Some(trouble) = summary.sent(&sent) {
-            bar.suspend(|| eprintln!("{trouble}"));
+            bar.suspend(|| delivery::warn(trouble));
         }
         bar.set_message(summary.message());
     }
@@ -260,6 +292,8 @@ impl File {
 struct Reading {
     files: Vec<File>,
     filter: Filter,
+    /// Takes also what was not recorded as genuine.
+    unproven: bool,
     skip: usize,
     limit: Option<usize>,
     bar: ProgressBar,
@@ -270,6 +304,8 @@ struct Reading {
 struct Counts {
     read: AtomicUsize,
     chosen: AtomicUsize,
+    /// Left out because nobody has found them genuine.
+    unproven: AtomicUsize,
 }
 
 impl Reading {
@@ -282,6 +318,10 @@ impl Reading {
             self.counts.read.fetch_add(1, Ordering::Relaxed);
             let wanted = delivery.and_then(|delivery| Ok(self.filter.wants(&delivery)?.then_some(delivery)));
             let Some(delivery) = wanted.transpose() else { continue };
+            if !self.unproven && delivery.as_ref().is_ok_and(|delivery| delivery.recorded.unproven) {
+                self.counts.unproven.fetch_add(1, Ordering::Relaxed);
+                continue;
+            }
             if delivery.is_ok() && skipped < self.skip {
                 skipped += 1;
                 continue;
@@ -304,10 +344,10 @@ impl Reading {
         match opened {
             Ok(stream) => Box::new(stream),
             Err(error) if error.downcast_ref().is_some_and(gone) => {
-                eprintln!(
-                    "warning: {} has been removed meanwhile, as the oldest of a recording are",
-                    file.path.display()
-                );
+                let path = file.path.display();
+                delivery::warn(format_args!(
+                    "warning: {path} has been removed meanwhile, as the oldest of a recording are"
+                ));
                 Box::new(std::iter::empty())
             }
             Err(error) => Box::new(std::iter::once(Err(error))),

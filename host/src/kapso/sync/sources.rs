@@ -20,6 +20,25 @@ struct Policy {
     otherwise: Otherwise,
 }
 
+impl Policy {
+    /// What to say when no source gets the project's events, if rules ask for such.
+    fn nobody_is_the_projects(&self) -> Option<String> {
+        let able = self.sources.iter().filter(|source| source.scheme != Scheme::Meta);
+        let able: Vec<_> = able.map(|source| source.name.as_str()).collect();
+        let is_asked_for = |event: &catalogue::Event| {
+            able.iter().any(|source| ask_for(&self.rules, Asker { source, scope: &Scope::Project }, event))
+        };
+        let asked = EVENTS.iter().any(|event| event.scope == catalogue::Scope::Project && is_asked_for(event));
+        asked.then(|| {
+            format!(
+                "rules ask for the project's events, and nothing says which source gets them: give --project with one of {}, or \
+                 name the sources that matter with --source",
+                able.join(", ")
+            )
+        })
+    }
+}
+
 #[derive(Debug, Deserialize)]
 struct Source {
     name: String,
@@ -110,6 +129,9 @@ impl Wanted {
                 let here = registered.iter().filter(|webhook| same_address(webhook.url(), &url)).collect();
                 Needs { policy: &policy, source, url, choices, here }.add_to(&mut wanted);
             }
+        }
+        if choices.sources.is_empty() && wanted.webhooks.iter().all(|one| one.scope != Scope::Project) {
+            wanted.problems.extend(policy.nobody_is_the_projects());
         }
         Ok(wanted)
     }
@@ -372,7 +394,9 @@ mod tests {
             ("b".to_owned(), number("2"), Kind::Kapso),
             ("m".to_owned(), number("1"), Kind::Meta),
         ];
-        assert_eq!(scopes(&wanted(&policy, &choices, &[])), all);
+        let open = wanted(&policy, &choices, &[]);
+        assert_eq!(scopes(&open), all);
+        assert!(matches!(open.problems.as_slice(), [one] if one.contains("--project with one of a, b")), "{open:?}");
         choices.projects.insert("b".into());
         choices.sources.insert("b".into());
         let chosen = wanted(&policy, &choices, &[]);
