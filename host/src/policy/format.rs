@@ -62,14 +62,29 @@ impl Format {
             }
             Self::Yaml => {
                 // Transcoding loses where an error is, so what is wrong with the text comes to light before.
-                serde_saphyr::from_str::<IgnoredAny>(text).map_err(|error| yaml_error(&error))?;
+                serde_saphyr::from_str_with_options::<IgnoredAny>(text, yaml()).map_err(|error| yaml_error(&error))?;
                 let transcode = |read: serde_saphyr::Deserializer<'_, '_>| {
                     serde_transcode::transcode(read, &mut write).map_err(serde::de::Error::custom)
                 };
-                serde_saphyr::with_deserializer_from_str(text, transcode).map_err(|error| yaml_error(&error))?;
+                serde_saphyr::with_deserializer_from_str_with_options(text, yaml(), transcode)
+                    .map_err(|error| yaml_error(&error))?;
             }
         }
         Ok(String::from_utf8_lossy(&json).into_owned())
+    }
+}
+
+/// YAML 1.2, where `no` is text; and as long as it may be, since it is the operator's own. What a few aliases can be made to stand for
+/// stays bounded.
+pub(super) fn yaml() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        strict_booleans: true,
+        budget: serde_saphyr::budget! {
+            max_nodes: usize::MAX,
+            max_events: usize::MAX,
+            max_aliases: usize::MAX,
+            enforce_alias_anchor_ratio: false,
+        },
     }
 }
 

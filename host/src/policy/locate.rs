@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::format::{Format, line as line_behind};
+use super::format::{Format, line as line_behind, yaml};
 
 pub(super) fn line(text: &str, format: Format, path: &[String]) -> Option<usize> {
     match format {
@@ -22,7 +22,10 @@ pub(super) fn line(text: &str, format: Format, path: &[String]) -> Option<usize>
         }
         Format::Yaml => {
             let value: serde_saphyr::Spanned<IgnoredAny> =
-                serde_saphyr::with_deserializer_from_str(text, |read| At::new(path).deserialize(read)).ok()??;
+                serde_saphyr::with_deserializer_from_str_with_options(text, yaml(), |read| {
+                    At::new(path).deserialize(read)
+                })
+                .ok()??;
             usize::try_from(value.referenced.line()).ok()
         }
     }

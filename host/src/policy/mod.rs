@@ -100,6 +100,13 @@ impl Document {
         }
     }
 
+    /// Says of each error where it is. To find a line takes a pass over the document, so that only the first hundred have one.
+    pub fn explain_all(&self, errors: &[PolicyError]) -> Vec<String> {
+        const WITH_LINE: usize = 100;
+        let (first, rest) = errors.split_at(errors.len().min(WITH_LINE));
+        first.iter().map(|error| self.explain(error)).chain(rest.iter().map(ToString::to_string)).collect()
+    }
+
     /// The line, counted from 1, of the value that a JSON Pointer leads to. Where that value is missing, the line of what it
     /// is missing in; none for the document as a whole.
     pub fn line(&self, pointer: &str) -> Option<usize> {
@@ -164,6 +171,33 @@ otherwise:
     fn a_phone_number_may_stand_unquoted_in_yaml() {
         let document = Document::parse("tenants: {123456789012345: [A]}", Format::Yaml).unwrap();
         assert_eq!(document.json(), r#"{"tenants":{"123456789012345":["A"]}}"#);
+    }
+
+    #[test]
+    fn what_yaml_1_1_took_for_true_or_false_is_text() {
+        let document = Document::parse("{on: [STOP, NO, n, y, off, true]}", Format::Yaml).unwrap();
+        assert_eq!(document.json(), r#"{"on":["STOP","NO","n","y","off",true]}"#);
+    }
+
+    #[test]
+    fn a_policy_may_be_long_and_say_the_same_often() {
+        let rule = "  - {name: r, when: {phone_number_id: '1', event: whatsapp.message.received}, to: *team}\n";
+        let yaml = format!("team: &team [a, b]\nrules:\n{}", rule.repeat(30_000));
+        let document = Document::parse(yaml, Format::Yaml).unwrap();
+        assert!(document.json().ends_with(r#""to":["a","b"]}]}"#));
+        assert_eq!(document.line("/rules/29999/name"), Some(30_002));
+    }
+
+    #[test]
+    fn only_the_first_of_many_errors_have_a_line() {
+        let tenants: String = (0..1000).map(|id| format!("  '{id}': [S{id}]\n")).collect();
+        let document = Document::parse(format!("tenants:\n{tenants}"), Format::Yaml).unwrap();
+        let error = |id| PolicyError { pointer: format!("/tenants/{id}/0"), message: "it is missing".into() };
+        let errors: Vec<_> = (0..1000).map(error).collect();
+        let explained = document.explain_all(&errors);
+        assert_eq!(explained.len(), errors.len());
+        assert_eq!(explained[1], "policy:3: /tenants/1/0: it is missing");
+        assert_eq!(explained[999], "/tenants/999/0: it is missing");
     }
 
     #[test]
