@@ -45,6 +45,8 @@ pub enum Reply {
     Close,
     /// Closes it with a reset.
     Reset,
+    /// Answers 200 with so many bytes.
+    Large(usize),
     /// Answers 200 with a body that never ends.
     Endless,
 }
@@ -228,6 +230,7 @@ impl Target {
             }
             Reply::Hang => std::future::pending().await,
             Reply::Close | Reply::Reset => return Err("as the script says"),
+            Reply::Large(bytes) => response.body(Full::new(Bytes::from(vec![b'x'; bytes])).boxed()),
             Reply::Endless => response.body(Endless.boxed()),
         };
         response.map_err(|_| "a status that HTTP does not have")

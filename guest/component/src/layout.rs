@@ -81,7 +81,8 @@ impl Place {
 
     /// Puts a list or string.
     pub(crate) fn put_run(self, start: *const u8, len: usize) {
-        self.put(word(start.addr()));
+        // The host reads there: the optimiser must know that the address is out.
+        self.put(word(start.expose_provenance()));
         self.at(4).put(word(len));
     }
 }

@@ -24,15 +24,15 @@ pub(crate) fn gate() -> Option<&'static Gate> {
 fn compile() -> Option<Gate> {
     let policy = variable(POLICY)?;
     let names = Gate::secret_names(&policy).map_err(|errors| explain(&errors)).ok()?;
-    let values: Vec<(&str, String)> =
-        names.iter().filter_map(|name| Some((name.as_str(), variable(&name.to_ascii_lowercase())?))).collect();
+    let values: Vec<(&str, String)> = names.iter().filter_map(|name| Some((name.as_str(), variable(name)?))).collect();
     let secrets: Vec<Secret<'_>> = values.iter().map(|(name, value)| Secret { name, value }).collect();
     let gate = Gate::compile(&policy, &secrets).map_err(|errors| explain(&errors)).ok()?;
     every_target_has_a_url(&gate).then_some(gate)
 }
 
-/// A variable's value. A provider's own words may hold addresses or tokens, so they stay out of the log.
-fn variable(name: &str) -> Option<String> {
+/// The value of the variable for a name of the policy. A provider's own words may hold addresses or tokens, so they stay out of the log.
+fn variable(written: &str) -> Option<String> {
+    let name = &written.to_ascii_lowercase();
     let error = match variables::get(name) {
         Ok(value) => return Some(value),
         Err(error) => error,
@@ -42,7 +42,7 @@ fn variable(name: &str) -> Option<String> {
         Error::Undefined(_) => "is not among the component's variables in spin.toml",
         Error::Provider(_) | Error::Other(_) => "could not be read from its provider",
     };
-    let shown = if Secret::is_like_a_value(name) { "(not shown, it looks like a secret's value)" } else { name };
+    let shown = if Secret::is_like_a_value(written) { "(not shown, it looks like a secret's value)" } else { name };
     log::line(&format!("variable {shown:?} {reason}"));
     None
 }

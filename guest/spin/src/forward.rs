@@ -64,7 +64,12 @@ impl Original<'_> {
             let (response, outgoing) =
                 open(fields, &method, url, &Relay::path(url.path_and_query.as_str(), query), deadline)?;
             let response = beside(answered(&response), write(outgoing, b"")).await?;
-            let mut answer = Answer { status: response.status(), fields: end_to_end(&response), body: Vec::new() };
+            let status = response.status();
+            if status < 200 {
+                return Err(ErrorCode::HttpProtocolError);
+            }
+            let sized = !head && !matches!(status, 204 | 304);
+            let mut answer = Answer { status, fields: end_to_end(&response), body: Vec::new(), sized };
             for HeaderOut { name, value } in &relay.answer_headers {
                 if !answer.fields.iter().any(|(there, _)| there == name) {
                     answer.fields.push(((*name).to_owned(), value.as_bytes().to_vec()));
@@ -154,7 +159,8 @@ fn options(remaining: Duration) -> RequestOptions {
     options
 }
 
-async fn write(outgoing: OutgoingBody, mut rest: &[u8]) {
+/// Writes a body to its end, unless the other side will have no more of it.
+pub(crate) async fn write(outgoing: OutgoingBody, mut rest: &[u8]) {
     let Ok(stream) = outgoing.write() else { return };
     while !rest.is_empty() {
         let Ok(room) = stream.check_write() else { return };

@@ -1,17 +1,18 @@
 //! The request on its way in, and the answer on its way out.
 
+use std::time::Duration;
+
 use hookgate_core::{Head, Header, Response};
 
-use crate::bindings::wasi::http::types::{
-    Fields, IncomingRequest, Method, OutgoingBody, OutgoingResponse, ResponseOutparam,
-};
+use crate::bindings::wasi::http::types::{Fields, IncomingRequest, Method, OutgoingResponse, ResponseOutparam};
 use crate::bindings::wasi::io::streams::{InputStream, StreamError};
-use crate::reactor::{Instant, Ready, before};
+use crate::forward::write;
+use crate::reactor::{Instant, Ready, before, block_on};
 
 /// How much of a body is asked for at once.
 const CHUNK: u64 = 64 * 1024;
-/// How much a host must take at once.
-const PIECE: usize = 4096;
+/// How long the sender may take to read the answer.
+const READ_WITHIN: Duration = Duration::from_secs(10);
 
 /// A request's head.
 pub(crate) struct Received {
@@ -48,12 +49,14 @@ pub(crate) struct Answer {
     /// Names in lower case.
     pub(crate) fields: Vec<(String, Vec<u8>)>,
     pub(crate) body: Vec<u8>,
+    /// Whether its length is the body's: not of an answer to HEAD, nor of one that may have none.
+    pub(crate) sized: bool,
 }
 
 impl From<Response> for Answer {
     fn from(response: Response) -> Self {
         let fields = response.headers.into_iter().map(|header| (header.name.to_owned(), header.value.into_bytes()));
-        Answer { status: response.status, fields: fields.collect(), body: response.body }
+        Answer { status: response.status, fields: fields.collect(), body: response.body, sized: true }
     }
 }
 
@@ -86,20 +89,16 @@ pub(crate) fn respond(response_out: ResponseOutparam, answer: &Answer) {
     for (name, value) in &answer.fields {
         let _ = fields.append(name, value);
     }
-    let _ = fields.append("content-length", answer.body.len().to_string().as_bytes());
+    if answer.sized {
+        let _ = fields.append("content-length", answer.body.len().to_string().as_bytes());
+    }
     let outgoing = OutgoingResponse::new(fields);
     let _ = outgoing.set_status_code(answer.status);
     let body = outgoing.body();
     ResponseOutparam::set(response_out, Ok(outgoing));
     let Ok(body) = body else { return };
-    if let Ok(stream) = body.write() {
-        for piece in answer.body.chunks(PIECE) {
-            if stream.blocking_write_and_flush(piece).is_err() {
-                return;
-            }
-        }
-    }
-    let _ = OutgoingBody::finish(body, None);
+    // Who does not read in time gets a part of it, and the connection is broken off.
+    let _ = block_on(before(Instant::now().after(READ_WITHIN), write(body, &answer.body)));
 }
 
 fn method(method: Method) -> String {

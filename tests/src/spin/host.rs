@@ -313,6 +313,11 @@ type Io = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type Sent = Result<(Response<WasiBody>, Io), Error>;
 
 impl WasiHttpHooks for Outgoing {
+    /// So that who does not read holds up who writes, long before a megabyte.
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        64 * 1024
+    }
+
     fn send_request(
         &mut self,
         request: Request<WasiBody>,

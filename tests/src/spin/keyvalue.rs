@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use redis::AsyncCommands;
-use redis::aio::ConnectionManager;
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use wasmtime::component::{ComponentType, Lift, Linker, Lower, Resource, ResourceType};
 
 use super::host::State;
@@ -54,7 +55,14 @@ impl Store {
     pub(super) async fn open(&self) -> anyhow::Result<Open> {
         Ok(match self {
             Store::Memory(memory) => Open::Memory(memory.clone()),
-            Store::Redis(url) => Open::Redis(redis::Client::open(url.as_str())?.get_connection_manager().await?),
+            Store::Redis(url) => {
+                // The client's own limit of half a second is not what is tested.
+                let patience = Some(Duration::from_secs(20));
+                let config =
+                    ConnectionManagerConfig::new().set_connection_timeout(patience).set_response_timeout(patience);
+                let client = redis::Client::open(url.as_str())?;
+                Open::Redis(client.get_connection_manager_with_config(config).await?)
+            }
         })
     }
 }

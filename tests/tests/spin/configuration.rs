@@ -46,6 +46,10 @@ async fn a_wrong_policy_is_500_without_a_detail_and_the_log_has_the_pointer() {
         ("not JSON", "policy: "),
         (r#"{"sources": [{"name": "a", "path": "/hook", "secrets": ["NOT_THERE"]}]}"#, "/sources/0/secrets/0"),
         (r#"{"sources": [{"name": "a", "path": "/hook", "secrets": ["NOT THERE"]}]}"#, "/sources/0/secrets/0"),
+        (
+            r#"{"sources": [{"name": "a", "path": "/hook", "secrets": ["KAPSO_SECRET_TENANT_1"]}]}"#,
+            r#"variable "kapso_secret_tenant_1" is not among"#,
+        ),
         (&json!({"sources": [source], "targets": {"a/b": {"cluster": "c"}}}).to_string(), "/targets/a~1b/url"),
     ];
     for runtime in Runtime::all() {

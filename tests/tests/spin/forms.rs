@@ -21,6 +21,15 @@ async fn an_app_asks_the_gate_by_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_an_app_is_nobodys_business() {
+    for runtime in Runtime::all() {
+        let running = runtime.run(&App::sample().variable("kapso_secret", "")).await;
+        let answer = Client::new().post(&running.url("/inbox"), &Delivery::message("wamid.1", SECRET)).await;
+        assert_eq!((answer.status, answer.text()), (500, "internal server error\n"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_target_may_be_a_component_of_the_same_app() {
     for runtime in Runtime::all() {
         let running = runtime.run(&App::sample().variable("kapso_secret", SECRET)).await;

@@ -1,11 +1,16 @@
 //! Browsers that come back from setup links.
 
+use std::time::Duration;
+
 use hookgate_tests::browser::{self, BROUGHT, COMPLETED, completed, failed};
 use hookgate_tests::client::Answer;
 use hookgate_tests::spin::Runtime;
 use hookgate_tests::upstream::{Reply, Upstream};
 use http::Method;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpSocket;
+use tokio::time::{sleep, timeout};
 
 use crate::{Served, app};
 
@@ -13,7 +18,7 @@ fn policy(onward: (&str, &str), upstream: &Upstream) -> Value {
     json!({
         "sources": [{"name": "whatsapp", "path": "/hook", "secrets": ["SECRET"]}],
         "setup_links": browser::setup_links(onward),
-        "targets": {"backoffice": {"url": format!("{}?own=1", upstream.url()), "timeout_ms": 700, "sign_with": "TARGET_SECRET"}},
+        "targets": {"backoffice": {"url": format!("{}?own=1", upstream.url()), "timeout_ms": 3000, "sign_with": "TARGET_SECRET"}},
     })
 }
 
@@ -65,9 +70,32 @@ async fn head_is_asked_with_head() {
     for runtime in Runtime::all() {
         let mut upstream = Upstream::answering(Reply::Status(200)).await;
         let served = served(&runtime, ("to", "backoffice"), &upstream).await;
-        assert_eq!(send(&served, Method::HEAD, &completed(), &[]).await.status, 200);
+        let answer = send(&served, Method::HEAD, &completed(), &[]).await;
+        assert_eq!((answer.status, answer.headers.get("content-length")), (200, None));
         assert_eq!(upstream.next().await.method, Method::HEAD);
+        upstream.now(Reply::Status(204));
+        let answer = send(&served, Method::GET, &completed(), &[]).await;
+        assert_eq!((answer.status, answer.headers.get("content-length")), (204, None));
     }
+}
+
+/// Each connection is an instance of the component, until its answer is read.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_read_the_answer_is_cut_off() {
+    const PAGE: usize = 4 << 20;
+    let upstream = Upstream::answering(Reply::Large(PAGE)).await;
+    let served = served(&Runtime::Wasmtime, ("to", "backoffice"), &upstream).await;
+    // Little room on this side, so that the page does not fit on the way.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut browser = socket.connect(served.running.address()).await.unwrap();
+    let request = format!("GET {} HTTP/1.1\r\nHost: test\r\n\r\n", completed());
+    browser.write_all(request.as_bytes()).await.unwrap();
+    sleep(Duration::from_secs(15)).await;
+    let mut got = Vec::new();
+    // A reset ends it too.
+    let _ = timeout(Duration::from_secs(60), browser.read_to_end(&mut got)).await.expect("the connection ends");
+    assert!(got.starts_with(b"HTTP/1.1 200") && got.len() < PAGE, "{} bytes came", got.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]
