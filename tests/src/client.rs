@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use crate::Delivery;
 
 /// Longer than any answer may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An answer.
 #[derive(Clone, Debug)]

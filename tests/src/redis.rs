@@ -27,6 +27,16 @@ impl Redis {
     /// # Panics
     /// When it does not start.
     pub async fn start() -> Self {
+        for _ in 0..5 {
+            if let Some(redis) = Self::try_start().await {
+                return redis;
+            }
+        }
+        panic!("redis-server ended five times");
+    }
+
+    /// None if it ended: another may have taken the port meanwhile.
+    async fn try_start() -> Option<Self> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port();
         let mut server = Command::new(server("redis-server"))
@@ -41,15 +51,17 @@ impl Redis {
         let ready = async {
             while let Some(line) = lines.next_line().await.expect("its output is text") {
                 if line.contains("Ready to accept connections") {
-                    return;
+                    return true;
                 }
             }
-            panic!("redis-server ended");
+            false
         };
-        timeout(PATIENCE, ready).await.expect("redis-server starts");
+        if !timeout(PATIENCE, ready).await.expect("redis-server starts") {
+            return None;
+        }
         // What it still writes goes nowhere, so that it never waits for a reader.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Redis { port, _folder: folder, _server: server }
+        Some(Redis { port, _folder: folder, _server: server })
     }
 
     /// The first line of its answer to a command.

@@ -28,7 +28,7 @@ fn options(instances: Instances) -> Options {
         sha256: Sha256::default(),
         max_concurrency: NonZeroUsize::new(2).unwrap(),
         time_per_call: Duration::from_millis(50),
-        time_per_compile: Duration::from_millis(500),
+        time_per_compile: Duration::from_secs(2),
         memory_per_instance: 8 << 20,
         cache: Cache::Off,
     }
@@ -54,7 +54,8 @@ fn decide(gate: &Gate, now: u64) -> Result<Decision, CallError> {
 #[test]
 fn each_failure_has_its_name_and_the_next_call_works() {
     for instances in [REUSE, Instances::Fresh] {
-        let gate = gate(instances);
+        // Long enough, on a busy machine, for what ends by itself.
+        let gate = gate_of(&Options { time_per_call: Duration::from_secs(1), ..options(instances) });
         for _ in 0..3 {
             assert_eq!(decide(&gate, NEVER_ENDS), Err(CallError::TimedOut));
             assert_eq!(decide(&gate, BEHAVES), Ok(Decision::NotOurs));

@@ -52,7 +52,8 @@ pub(crate) fn run(shell: &Shell, house: &House, once: bool) -> anyhow::Result<()
         eprintln!(
             "\nEnvoy runs {CONFIG} at http://{LISTENER}{PATH}, its own pages at http://127.0.0.1:9901. Ctrl-C ends it."
         );
-        child.wait()?;
+        let ended = child.wait()?;
+        ensure!(ended.success(), "Envoy ended with {ended}; its log says why");
     }
     // It may have ended by itself.
     let _ = child.kill();

@@ -16,6 +16,7 @@ pub(crate) fn run(shell: &Shell, args: Vec<OsString>) -> anyhow::Result<()> {
     let runner: &[&str] = if nextest {
         &["nextest", "run", "--workspace", "--no-fail-fast"]
     } else {
+        eprintln!("There is no cargo-nextest: `cargo test` runs the tests, without a limit on their time.");
         &["test", "--workspace", "--bins", "--lib", "--tests", "--no-fail-fast"]
     };
     let rest = cargo(shell).args(runner).args(args).run().is_ok();

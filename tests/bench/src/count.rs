@@ -72,7 +72,7 @@ pub(crate) fn check(native: &Path, bless: bool) -> anyhow::Result<()> {
     table.print();
     ensure!(
         risen.is_empty(),
-        "instructions rose by more than {:.0} %, or nothing is committed: {}. Make it faster again; or, if it must cost that, \
+        "instructions rose by more than {:.0} %, or nothing is committed, or nothing was counted: {}. Make it faster again; or, if it must cost that, \
          say why in the commit and run `cargo xtask bench --check --bless`",
         TOLERANCE * 100.0,
         risen.join(", ")
@@ -101,6 +101,8 @@ fn compare(committed: &Counts, counted: &Counts) -> (Table, Vec<String>) {
         columns: ["", "committed", "counted", "change"].map(str::to_owned).into(),
         rows: rows.collect(),
     };
+    // Less is no reason to fail, but nothing at all is.
+    risen.extend(committed.keys().filter(|name| counted.get(*name).is_none_or(|count| *count == 0)).cloned());
     (table, risen)
 }
 

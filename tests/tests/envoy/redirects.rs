@@ -12,7 +12,7 @@ use crate::edge::{Edge, to};
 fn policy(onward: (&str, &str)) -> Value {
     let mut policy = to(&["crm"]);
     policy["setup_links"] = browser::setup_links(onward);
-    policy["targets"]["bot"] = json!({"cluster": "bot", "timeout_ms": 700, "sign_with": "TARGET_SECRET"});
+    policy["targets"]["bot"] = json!({"cluster": "bot", "timeout_ms": 3000, "sign_with": "TARGET_SECRET"});
     policy
 }
 

@@ -52,13 +52,14 @@ async fn a_bad_update_leaves_the_policy_before_it_in_force() {
     edge.counted("listener_manager.listener_modified", 1).await;
     // New connections go to the new listener once its workers have it. Envoy resets what came in on the one that it is about to
     // close.
+    let updated = Instant::now();
     for number in 3.. {
         let answer = Client::new().try_post(&edge.envoy.url(PATH), &message(&format!("wamid.{number}"))).await;
         assert!(answer.is_none_or(|answer| answer.status == 200));
         if !edge.crm.rest().is_empty() {
             break;
         }
-        assert!(number < 500, "the update never came into force");
+        assert!(updated.elapsed().as_secs() < 60, "the update never came into force");
     }
     // What was delivered before the update is remembered: only who has never got it gets it.
     edge.bot.rest();
@@ -99,13 +100,14 @@ async fn a_secret_changes_with_an_update() {
     settings.plugin()["vm_config"]["environment_variables"]["key_values"]["SECRET"] = json!("whsec_new");
     edge.envoy.replace_listener(settings, 1);
     edge.counted("listener_manager.listener_modified", 1).await;
+    let updated = Instant::now();
     for number in 2.. {
         let delivery = Delivery::message(&format!("wamid.{number}"), "whsec_new");
         let answer = Client::new().try_post(&edge.envoy.url(PATH), &delivery).await;
         if answer.is_some_and(|answer| answer.status == 200) {
             break;
         }
-        assert!(number < 500, "the new secret never came into force");
+        assert!(updated.elapsed().as_secs() < 60, "the new secret never came into force");
     }
     assert_eq!(Client::new().post(&edge.envoy.url(PATH), &message("wamid.x")).await.status, 401);
 }

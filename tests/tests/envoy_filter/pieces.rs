@@ -57,6 +57,17 @@ fn every_forged_example_is_refused_cut_anywhere_and_ended_anyhow() {
 }
 
 #[test]
+fn what_was_begun_and_not_ended_fills_no_memory() {
+    let mut vm = filter(&to_bot());
+    let forged = Delivery::new("x", "x".repeat(1 << 20)).with("X-Webhook-Signature", &"0".repeat(64));
+    for _ in 0..32 {
+        let request = Request::post(PATH, &forged).ending(End::Never);
+        assert!(matches!(vm.send(&request).fate, Fate::Held));
+    }
+    assert!(vm.memory() < 8 << 20, "{}", vm.memory());
+}
+
+#[test]
 fn every_flipped_byte_is_found() {
     let delivery = Delivery::message("wamid.A1", SECRET);
     let mut vm = filter(&to_bot());

@@ -55,7 +55,10 @@ async fn what_is_under_way_is_finished_and_nothing_new_is_taken() {
 async fn a_delivery_whose_sender_hung_up_is_waited_for() {
     let permits = Arc::new(Semaphore::new(0));
     let mut upstream = Upstream::answering(Reply::Held(permits.clone(), 200)).await;
-    let server = Server::start(config(&all_to(&upstream))).await.expect("it starts");
+    let store = Arc::new(MemoryStore::new());
+    let mut config = config(&all_to(&upstream));
+    config.store = store.clone();
+    let server = Server::start(config).await.expect("it starts");
     let sender = under_way(&server, &mut upstream).await;
     drop(sender);
     let address = server.address();
@@ -66,6 +69,7 @@ async fn a_delivery_whose_sender_hung_up_is_waited_for() {
     assert!(!stopping.is_finished());
     permits.add_permits(1);
     stopping.await.unwrap();
+    assert_eq!(store.held(), Held { in_flight: 0, delivered: 1 });
 }
 
 #[tokio::test]

@@ -22,7 +22,12 @@ use crate::answers::all_to;
 const WINDOW: DedupeSettings = DedupeSettings { window_s: 900, max_keys: 1000 };
 
 async fn redis(redis: &Redis) -> RedisStore {
-    let store = RedisStore::connect(&redis.url()).await.expect("Redis is there");
+    let store = loop {
+        // On a busy machine the half second that it may take is not always enough.
+        if let Ok(store) = RedisStore::connect(&redis.url()).await {
+            break store;
+        }
+    };
     store.configure(WINDOW);
     store
 }

@@ -12,9 +12,12 @@ use crate::answers::all_to;
 
 /// What is answered when the target does this, and that the next try delivers.
 async fn answered(reply: Reply) -> u16 {
+    let hangs = matches!(reply, Reply::Hang);
     let mut upstream = Upstream::scripted(vec![reply], Reply::Status(200)).await;
     let mut policy = all_to(&upstream);
-    policy["targets"]["bot"]["timeout_ms"] = json!(300);
+    if hangs {
+        policy["targets"]["bot"]["timeout_ms"] = json!(2000);
+    }
     let hooked = Hooked::with(&policy).await;
     let delivery = Delivery::message("wamid.1", SECRET);
     let status = hooked.status(&delivery).await;
@@ -86,7 +89,7 @@ async fn targets_are_tried_at_once_and_one_that_hangs_keeps_nothing_from_the_oth
     let policy = json!({
         "sources": [{"name": "whatsapp", "path": "/hook", "secrets": ["SECRET"]}],
         "rules": [{"name": "all", "when": {"kind": "whatsapp"}, "to": ["hanging", "fine"]}],
-        "targets": {"hanging": {"url": hanging.url(), "timeout_ms": 500}, "fine": {"url": fine.url()}},
+        "targets": {"hanging": {"url": hanging.url(), "timeout_ms": 3000}, "fine": {"url": fine.url()}},
     });
     let hooked = std::sync::Arc::new(Hooked::with(&policy).await);
     let delivery = Delivery::message("wamid.1", SECRET);
