@@ -11,11 +11,12 @@ use crate::bindings::exports::hookgate::kapso::gate as wit;
 pub use wit::{
     AccountEvent, Admission, AgentRun, Attempt, Batch, BodyOut, Button, ConfigEvent, Connection, ContactCard,
     ContactEvent, ContactPhone, Contradiction, Conversation, ConversationEvent, Decision, DedupeSettings, Deliver,
-    Delivery, DeliveryResult, Detail, Dispatch, EventResult as Event, FlowReply, HeaderResult as HeaderOut, Kind, Location,
-    MarketingPreference, Media, Message, MessageContent, MessageError, MessageOut, MetaChange, NameOrigin, Onward,
-    Order, OrderItem, Outcome, ParseError, Parsed, PhoneNumberEvent, PolicyError, ProjectEvent, Proof, Reaction,
-    Redirect, RedirectOutcome, Refusal, Rejection, Relay, Reply, Response, Restriction, Route, Settings, Settlement,
-    SetupError, SourceSettings, Span, Status, SystemMessage, TargetSettings, Template, Verdict, WorkflowEvent,
+    Delivery, DeliveryResult, Detail, Dispatch, EventResult as Event, FlowReply, HeaderResult as HeaderOut, Kind,
+    Location, MarketingPreference, Media, Message, MessageContent, MessageError, MessageOut, MetaChange, NameOrigin,
+    Onward, Order, OrderItem, Outcome, ParseError, Parsed, PhoneNumberEvent, PolicyError, ProjectEvent, Proof,
+    Reaction, Redirect, RedirectOutcome, Refusal, Rejection, Relay, Reply, Response, Restriction, Route, Settings,
+    Settlement, SetupError, SourceSettings, Span, Status, SystemMessage, TargetSettings, Template, Verdict,
+    WorkflowEvent,
 };
 
 /// One received header field. A field that was sent twice is two of these, in the order received.

@@ -2,7 +2,9 @@
 #![allow(missing_docs)]
 
 use hmac::{Hmac, KeyInit, Mac};
-use hookgate_core::{Attempt, BodyOut, Decision, DeliveryResult, Gate, Head, Header, Outcome, Request, Secret, Settlement, Verdict};
+use hookgate_core::{
+    Attempt, BodyOut, Decision, DeliveryResult, Gate, Head, Header, Outcome, Request, Secret, Settlement, Verdict,
+};
 
 const POLICY: &str = r#"{
   "sources": [{"name": "hook", "path": "/hook", "secrets": ["S"]}],
