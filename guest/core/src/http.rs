@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::json::same;
+use crate::verify::SIGNATURE_HEADERS;
 
 /// A received header field. Names compare without regard to case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,22 +73,14 @@ pub fn is_own_header(name: &[u8]) -> bool {
     begins_like(name, OWN_PREFIX)
 }
 
-/// Headers of Kapso's that the body may contradict, and those that carry signatures.
-const KAPSOS: [&str; 9] = [
-    "x-webhook-event",
-    "x-webhook-payload-version",
-    "x-webhook-batch",
-    "x-batch-size",
-    "x-idempotency-key",
-    "x-webhook-signature",
-    "x-kapso-signature",
-    "x-hub-signature-256",
-    "x-hub-signature",
-];
+/// Headers of Kapso's that say what a body is.
+const KAPSOS: [&str; 5] =
+    ["x-webhook-event", "x-webhook-payload-version", "x-webhook-batch", "x-batch-size", "x-idempotency-key"];
 
-/// Whether a header is none of these and would be taken for one where `_` is as good as `-`.
+/// Whether a header is none of these and no signature's, and would be taken for one where `_` is as good as `-`.
 pub(crate) fn is_look_alike(name: &[u8]) -> bool {
-    name.contains(&b'_') && KAPSOS.iter().any(|known| known.len() == name.len() && begins_like(name, known))
+    let mut known = KAPSOS.iter().chain(&SIGNATURE_HEADERS);
+    name.contains(&b'_') && known.any(|known| known.len() == name.len() && begins_like(name, known))
 }
 
 /// Whether a name begins with another, in any case, and `_` is as good as `-`.

@@ -238,12 +238,7 @@ impl Args {
         tokio::spawn(stop_when_asked(stop.clone()));
         let report = send::run(plan, signers, transport, stop, bar(self.count)).await;
         let mut out = anstream::stdout();
-        let written = if self.json { writeln!(out, "{}", report.json()) } else { report.write(&mut out) };
-        match written {
-            // Whoever read our output has read enough, and the exit status is still to be said.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-            written => written?,
-        }
+        super::heard(if self.json { writeln!(out, "{}", report.json()) } else { report.write(&mut out) })?;
         Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::from(1) })
     }
 }

@@ -4,6 +4,7 @@ mod deliveries;
 mod setup_links;
 mod sync;
 mod trouble;
+mod upkeep;
 mod webhooks;
 
 use hookgate_tests::kapso::{KEY, Kapso};

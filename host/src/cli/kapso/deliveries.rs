@@ -101,13 +101,14 @@ async fn list(client: &Client, args: &Args) -> anyhow::Result<ExitCode> {
     for _ in 0..args.pages {
         let page = match client.deliveries(&filter, cursor.as_ref()).await {
             Ok(page) => page,
-            // What came before it is worth having.
-            Err(error) if shown.any => {
-                shown.finish()?;
-                go_on(cursor.as_ref());
+            Err(error) => {
+                // What came before it is worth having.
+                if shown.any {
+                    shown.finish()?;
+                    go_on(cursor.as_ref());
+                }
                 return Err(error.into());
             }
-            Err(error) => return Err(error.into()),
         };
         let empty = page.records.is_empty();
         page.records.iter().try_for_each(|record| shown.add(record))?;

@@ -138,10 +138,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
             }
             note(format_args!("not compared, because there is no value for it here: {missing}"));
         }
-        if plan.is_done() && !plan.missing.is_empty() {
-            return Ok(ExitCode::FAILURE);
-        }
         if plan.is_done() {
+            if !plan.missing.is_empty() {
+                return Ok(ExitCode::FAILURE);
+            }
             note("everything is registered as the policy needs it");
             return Ok(ExitCode::SUCCESS);
         }

@@ -171,7 +171,7 @@ impl Args {
         let reading = Reading {
             files,
             filter,
-            unproven: self.sign_refused || matches!(sending.signing, Signing::AsRecorded),
+            takes_unproven: self.sign_refused || matches!(sending.signing, Signing::AsRecorded),
             skip: self.skip,
             limit: self.limit,
             bar: bar.clone(),
@@ -197,11 +197,7 @@ impl Args {
                  them genuine; --sign-refused sends them"
             ));
         }
-        match summary.print(self.json) {
-            // Whoever read our output has read enough, and the exit status is still to be said.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-            printed => printed?,
-        }
+        super::heard(summary.print(self.json))?;
         result?;
         if !summary.interrupted {
             reader.join().map_err(|_| anyhow!("reading broke off"))?;
@@ -292,8 +288,8 @@ impl File {
 struct Reading {
     files: Vec<File>,
     filter: Filter,
-    /// Takes also what was not recorded as genuine.
-    unproven: bool,
+    /// Whether what was not recorded as genuine is wanted too.
+    takes_unproven: bool,
     skip: usize,
     limit: Option<usize>,
     bar: ProgressBar,
@@ -318,7 +314,7 @@ impl Reading {
             self.counts.read.fetch_add(1, Ordering::Relaxed);
             let wanted = delivery.and_then(|delivery| Ok(self.filter.wants(&delivery)?.then_some(delivery)));
             let Some(delivery) = wanted.transpose() else { continue };
-            if !self.unproven && delivery.as_ref().is_ok_and(|delivery| delivery.recorded.unproven) {
+            if !self.takes_unproven && delivery.as_ref().is_ok_and(|delivery| delivery.recorded.unproven) {
                 self.counts.unproven.fetch_add(1, Ordering::Relaxed);
                 continue;
             }
