@@ -62,6 +62,17 @@ pub enum NameOrigin {
     None,
 }
 
+impl NameOrigin {
+    /// The origin as a normalised body writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Header => "header",
+            Self::Body => "body",
+            Self::None => "none",
+        }
+    }
+}
+
 /// A header and the signed body say different things. The body won.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contradiction {

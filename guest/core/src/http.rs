@@ -113,6 +113,11 @@ pub(crate) fn text<'a>(headers: &[Header<'a>], name: &str) -> Option<&'a str> {
     core::str::from_utf8(value).ok().map(str::trim).filter(|value| !value.is_empty())
 }
 
+/// The same, but none where it was sent with several values.
+pub(crate) fn only_text<'a>(headers: &[Header<'a>], name: &str) -> Option<&'a str> {
+    text(headers, name).filter(|value| *value != SEVERAL)
+}
+
 /// What to answer the sender.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {

@@ -31,6 +31,7 @@ impl Write for Envelope<'_> {
             writer.member("source", &self.source);
             writer.member("kind", &delivery.kind.as_str());
             writer.member("event", &delivery.name);
+            writer.member("event_from", &delivery.name_origin.as_str());
             writer.member("payload_version", &delivery.payload_version);
             writer.member("batch", &delivery.batch.is_some());
             writer.member("test", &delivery.test);

@@ -42,12 +42,22 @@ pub(super) fn of_item(event: &Event<'_>, parts: &Parts<'_>, bytes: &[u8]) -> Str
     of_bytes(bytes)
 }
 
-/// The key of a message, echo or status in Meta's own shape, or of another change in the entry of this id and time.
-pub(super) fn of_meta(event: &Event<'_>, recipient: Option<&str>, entry: [&str; 2], bytes: &[u8]) -> String {
+/// The key of a message, echo or status in Meta's own shape, or of another change in the entry of this id and time. A status is of a
+/// recipient, and where that is a group, of one of its participants.
+pub(super) fn of_meta(
+    event: &Event<'_>,
+    [recipient, participant]: &[Option<Text<'_>>; 2],
+    entry: [&str; 2],
+    bytes: &[u8],
+) -> String {
     match (&event.phone_number_id, &event.message_id, &event.direction) {
         (Some(number), Some(id), Some(direction)) => {
             let status = event.status.as_deref().unwrap_or("-");
-            join(&["meta", number, id, direction, status, recipient.unwrap_or("-")])
+            let recipient = recipient.as_deref().unwrap_or("-");
+            match participant {
+                Some(participant) => join(&["meta", number, id, direction, status, recipient, participant]),
+                None => join(&["meta", number, id, direction, status, recipient]),
+            }
         }
         // The same change may happen to another account, or again.
         _ => of_hash(entry.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part).chain_update("\n")), bytes),

@@ -7,7 +7,7 @@ use super::name::{Claims, check_batch, contradiction};
 use super::{Layout, Member, blank, idempotency_key, key};
 use crate::event::{Delivery, Event, Kind, NameOrigin, Span, Text};
 use crate::http::Header;
-use crate::json::{JsonStr, ParseError, Reader, Result, same};
+use crate::json::{JsonStr, ParseError, Reader, Result};
 use crate::record::{self, Read, record};
 
 /// The `entry` array.
@@ -56,6 +56,9 @@ record! {
         status: Option<JsonStr<'a>> = "status",
         timestamp: Option<u64> = "timestamp",
         recipient: Option<JsonStr<'a>> = "recipient_id",
+        /// Of a message to a group, which is the recipient: whose status this is.
+        participant: Option<JsonStr<'a>> = "recipient_participant_id" | "participant_recipient_id"
+            | "recipient_participant_user_id",
     }
 }
 
@@ -150,9 +153,9 @@ impl<'a> Entries<'a> {
                 business_account_id: text(id),
                 ..blank(Kind::Meta, text(change.field), span)
             };
-            let recipient = happening.fill(&mut event);
+            let recipients = happening.fill(&mut event);
             let entry = [id, time].map(|text| text.map_or("", JsonStr::raw));
-            event.item_key = key::of_meta(&event, recipient.as_deref(), entry, span.of(body));
+            event.item_key = key::of_meta(&event, &recipients, entry, span.of(body));
             self.events.push(event);
         }
     }
@@ -229,6 +232,7 @@ impl<'a> Change<'a> {
             lists.push((which, list(reader, room, read)?));
             Ok(())
         })?;
+        let contacts = by_number(&contacts);
         for (_, mut list) in lists {
             for (happening, _) in &mut list {
                 if let Happening::Received(message) = happening {
@@ -242,12 +246,31 @@ impl<'a> Change<'a> {
     }
 }
 
+/// Contacts in the order of their numbers, so that many messages beside many contacts take no longer than they should: nobody has
+/// verified them yet. Of several with one number the first stays the first. The sort of the standard library would be larger than all
+/// that is read here.
+fn by_number<'c, 'a>(contacts: &'c [Contact<'a>]) -> Vec<&'c Contact<'a>> {
+    let mut ordered: Vec<&Contact<'_>> = Vec::with_capacity(contacts.len());
+    for contact in contacts {
+        ordered.insert(ordered.partition_point(|other| other.number() <= contact.number()), contact);
+    }
+    ordered
+}
+
 /// The name of the contact that a message is from: the one with its number, or the only one there is.
-fn name<'a>(contacts: &[Contact<'a>], from: Option<JsonStr<'a>>) -> Option<JsonStr<'a>> {
-    let is_of = |contact: &&Contact<'a>| {
-        contacts.len() == 1 || from.is_some_and(|from| contact.wa_id.is_some_and(|id| same(id.raw(), from.raw())))
-    };
-    contacts.iter().find(is_of)?.name
+fn name<'a>(contacts: &[&Contact<'a>], from: Option<JsonStr<'a>>) -> Option<JsonStr<'a>> {
+    if let [contact] = contacts {
+        return contact.name;
+    }
+    let from = from.map(JsonStr::raw)?;
+    let place = contacts.partition_point(|contact| contact.number() < Some(from));
+    contacts.get(place).filter(|contact| contact.number() == Some(from))?.name
+}
+
+impl<'a> Contact<'a> {
+    fn number(&self) -> Option<&'a str> {
+        self.wa_id.map(JsonStr::raw)
+    }
 }
 
 /// The elements of the array that stands here, as many as there is room for.
@@ -268,17 +291,18 @@ fn list<'a>(
 }
 
 impl<'a> Happening<'a> {
-    /// Writes what happened into the event, in Kapso's words, and returns the recipient that tells statuses of a group apart.
-    fn fill(self, event: &mut Event<'a>) -> Option<Text<'a>> {
+    /// Writes what happened into the event, in Kapso's words, and returns what tells a message's statuses apart: its recipient, and
+    /// which participant of a group that is.
+    fn fill(self, event: &mut Event<'a>) -> [Option<Text<'a>>; 2] {
         let (message, direction, status) = match self {
             Self::Changed(status) => {
                 event.message_id = status.id.map(JsonStr::text);
                 event.direction = Some(Text::Borrowed("outbound"));
                 event.status = status.status.map(JsonStr::text);
                 event.timestamp = status.timestamp;
-                return status.recipient.map(JsonStr::text);
+                return [status.recipient, status.participant].map(|id| id.map(JsonStr::text));
             }
-            Self::Other => return None,
+            Self::Other => return [None, None],
             Self::Received(message) => (message, "inbound", "received"),
             Self::Echoed(message) => {
                 event.origin = Some(Text::Borrowed("business_app"));
@@ -292,6 +316,6 @@ impl<'a> Happening<'a> {
         event.message_type = message.r#type.map(JsonStr::text);
         event.direction = Some(Text::Borrowed(direction));
         event.status = Some(Text::Borrowed(status));
-        None
+        [None, None]
     }
 }

@@ -81,8 +81,9 @@ pub(crate) fn delivery<'a>(
     root.into_delivery(headers, body, span, max_events)
 }
 
-/// Every phone number id that a body names anywhere, in its order: also where events are not read from, which somebody behind
-/// may do. None if the body cannot be read.
+/// Every phone number id that a body names, in its order: also where events are not read from, which somebody behind may do. What an
+/// end user's own client may have written names nobody: it could make genuine deliveries be refused. Empty where the body cannot be
+/// read, and where nothing but an account's list names numbers.
 pub(crate) fn phone_number_ids(body: &[u8]) -> Vec<Text<'_>> {
     /// The second list is for the `id` of what stands in a list of `phone_numbers`, as `listed` says that this does.
     fn collect<'a>(reader: &mut Reader<'a>, ids: &mut [Vec<Text<'a>>; 2], listed: bool) -> json::Result<()> {
@@ -92,6 +93,9 @@ pub(crate) fn phone_number_ids(body: &[u8]) -> Vec<Text<'_>> {
         let member = &mut |reader: &mut Reader<'a>, key: &[u8]| {
             // Readers of other languages take a key in any case.
             let is = |name: &[u8]| key.eq_ignore_ascii_case(name);
+            if key == b"flow_response" {
+                return reader.pass();
+            }
             let [named, of_account] = &mut *ids;
             let found = if is(b"phone_number_id") {
                 named
@@ -124,7 +128,7 @@ pub(crate) fn phone_number_ids(body: &[u8]) -> Vec<Text<'_>> {
 
 /// What stands for a genuine delivery that cannot be read: one event that is the whole body.
 pub(crate) fn unreadable<'a>(headers: &[Header<'a>], body: &'a [u8]) -> Delivery<'a> {
-    let name = Claims::read(headers).event.map(Text::Borrowed);
+    let name = http::only_text(headers, "x-webhook-event").map(Text::Borrowed);
     let mut event = blank(Kind::Unknown, name.clone(), Span { start: 0, end: body.len() });
     event.item_key = key::of_bytes(body);
     Delivery {
@@ -167,7 +171,7 @@ fn blank<'a>(kind: Kind, name: Option<Text<'a>>, span: Span) -> Event<'a> {
 }
 
 fn idempotency_key<'a>(headers: &[Header<'a>]) -> Option<Text<'a>> {
-    http::text(headers, "x-idempotency-key").map(Text::Borrowed)
+    http::only_text(headers, "x-idempotency-key").map(Text::Borrowed)
 }
 
 impl<'a> Root<'a> {

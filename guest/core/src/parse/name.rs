@@ -118,7 +118,7 @@ impl<'a> Resolved<'a> {
         {
             self.contradictions.push(contradiction("x-webhook-payload-version", claimed, shape));
         }
-        self.version = shape.or(claims.version).map(Text::Borrowed);
+        self.version = shape.or(claims.version.filter(|claimed| *claimed != SEVERAL)).map(Text::Borrowed);
     }
 }
 
