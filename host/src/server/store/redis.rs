@@ -53,7 +53,9 @@ impl RedisStore {
         Ok(RedisStore { client, config, connection, runtime: Handle::current(), window_ms: AtomicU64::new(0) })
     }
 
-    /// Asks over the connection. One that is silent is left for a new one: TCP would hold on to it for a quarter of an hour.
+    /// Asks over the connection. One that fails is left for a new one: a silent one TCP would hold on to for a quarter of an hour, a
+    /// login that was refused is remembered as long as the connection, and a server that only reads now may have a successor. That
+    /// there is no room, or none on the disk, another connection would be told too.
     async fn ask<R>(
         &self,
         question: impl AsyncFnOnce(ConnectionManager) -> Result<R, RedisError>,
@@ -61,7 +63,8 @@ impl RedisStore {
         let connection = self.connection.load_full();
         let question = question(ConnectionManager::clone(&connection));
         let answer = TokioContext::new(question, self.runtime.clone()).await;
-        if answer.as_ref().is_err_and(RedisError::is_timeout)
+        let is_spent = |error: &RedisError| !matches!(error.code(), Some("OOM" | "MISCONF"));
+        if answer.as_ref().is_err_and(is_spent)
             && Arc::ptr_eq(&connection, &self.connection.load())
             && let Ok(new) = ConnectionManager::new_lazy_with_config(self.client.clone(), self.config.clone())
         {
