@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::Limits;
@@ -78,6 +78,7 @@ impl Listener {
                 peer,
                 seat: self.workers.seat(),
                 service: service.clone(),
+                begun: Instant::now(),
             };
             let runtime = connection.seat.worker.runtime.clone();
             let serve = async move {
@@ -91,7 +92,7 @@ impl Listener {
                     Some(acceptor) => {
                         let stop = connection.stop.clone();
                         tokio::select! {
-                            accepted = timeout(connection.first_time, acceptor.accept(stream)) => {
+                            accepted = timeout_at(connection.begun + connection.first_time, acceptor.accept(stream)) => {
                                 if let Ok(Ok(stream)) = accepted {
                                     connection.serve(stream).await;
                                 }
@@ -149,6 +150,7 @@ struct Connection<S> {
     peer: Peer,
     seat: Seat,
     service: S,
+    begun: Instant,
 }
 
 impl<S, F> Connection<S>
@@ -170,7 +172,7 @@ where
             }
         });
         let mut connection = pin!(self.builder.serve_connection(TokioIo::new(stream), service));
-        let mut idle_since = Instant::now();
+        let mut idle_since = self.begun;
         let mut patience = self.first_time;
         let mut ending = false;
         loop {

@@ -141,7 +141,8 @@ pub struct Limits {
     pub head_bytes: usize,
     /// From the end of the head to the end of the body; later is answered 408.
     pub body_time: Duration,
-    /// From the end of the head to the answer, targets included. Kapso waits for 10 s.
+    /// From the end of the head to the answer, targets included. Kapso waits for 10 s. A [`RedisStore`](store::redis::RedisStore)
+    /// holds what is under way for 30 s: with more than that here, another delivery of the same event may be sent as well.
     pub answer_time: Duration,
     /// Requests in flight whose body is whole; more are answered 503. Browsers back from setup links have an eighth of it for
     /// themselves.
@@ -168,6 +169,9 @@ impl Limits {
         }
     }
 }
+
+/// Open connections to the admin address. Their descriptors are a part of those that are kept for all but deliveries.
+const ADMIN_CONNECTIONS: usize = 256;
 
 /// As good as no limit.
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -297,6 +301,7 @@ impl Server {
             let shared = state.clone();
             let service =
                 move |_: &Arc<Worker>, _, request| ready(Ok::<_, Infallible>(admin::answer(&shared, &request)));
+            let limits = Limits { connections: limits.connections.min(ADMIN_CONNECTIONS), ..limits };
             let listener = Listener { socket, tls: None, limits, workers };
             others.push(tokio::spawn(listener.serve(CancellationToken::new(), service)));
         }
