@@ -228,6 +228,29 @@ async fn the_gate_says_which_deliveries_meet_the_conditions() {
     }
 }
 
+/// A body that cannot be read meets no conditions.
+#[tokio::test]
+async fn what_cannot_be_read_is_left_out_only_where_something_is_asked_for() {
+    let mut upstream = Upstream::answering(Reply::Status(200)).await;
+    let line = json!({"path": "/hook", "headers": {"x-webhook-event": "order.paid"}, "body": "no JSON"}).to_string();
+    for (option, sent) in [("--when", 0), ("--unless", 1)] {
+        let ran = replay(&[&upstream.url(), option, "{test: true}", "--json"], line.as_bytes(), &[]).await;
+        assert_eq!((ran.status, &summary(&ran)["sent"]), (0, &json!(sent)), "{option}: {}", ran.err);
+        assert_eq!(upstream.rest().len(), sent, "{option}");
+    }
+}
+
+#[tokio::test]
+async fn an_address_is_shown_without_its_password_and_token() {
+    let line = json!({"path": "/hook", "headers": {}, "body": "{}"}).to_string();
+    for url in ["https://me:hush@staging.test/hook?token=hush", "ftp://me:hush@staging.test/", "https://me:hush@[staging"] {
+        let ran = replay(&[url, "--dry-run"], line.as_bytes(), &[]).await;
+        assert_eq!(ran.status == 0, url.ends_with("token=hush"), "{}", ran.err);
+        let said = format!("{}{}", ran.out, ran.err);
+        assert!(!said.contains("hush") && !said.is_empty(), "{said}");
+    }
+}
+
 #[tokio::test]
 async fn a_part_can_be_sent_and_nothing_when_asked_for() {
     let folder = recorded(|_| {}).await;

@@ -89,8 +89,9 @@ secrets come from the environment, as for `hookgate serve`.
 
 Exit status: 0 everything is as the policy needs it, now or before; 1 it is not,
 because it was not confirmed, or Kapso refused it, failed or could not be reached,
-or nobody can say, because a secret's value is not here or the plan not read;
-2 wrong usage or policy, or something is left open.";
+or nobody read the plan, or, with --dry-run, nobody can say, because a secret's
+value is not here; 2 wrong usage or policy, something is left open, or, without
+--dry-run, a secret's value is not here.";
 
 /// `SOURCE=VALUE,VALUE`.
 #[derive(Clone, Debug)]

@@ -16,6 +16,8 @@ const TARGET: &str = "replay";
 pub(super) struct Filter {
     /// A policy with one rule.
     conditions: Option<Gate>,
+    /// A body that cannot be read meets no conditions: it is sent where there are only such as events are left out for.
+    takes_unreadable: bool,
     failed: bool,
 }
 
@@ -30,7 +32,7 @@ impl Filter {
             (None, None) => None,
             _ => Some(compile(policy, when, unless)?),
         };
-        Ok(Self { conditions, failed })
+        Ok(Self { conditions, takes_unreadable: when.is_none(), failed })
     }
 
     pub(super) fn wants(&self, delivery: &Delivery) -> anyhow::Result<bool> {
@@ -38,7 +40,7 @@ impl Filter {
             return Ok(false);
         }
         match &self.conditions {
-            Some(gate) => is_met(gate, delivery),
+            Some(gate) => Ok(is_met(gate, delivery)?.unwrap_or(self.takes_unreadable)),
             None => Ok(true),
         }
     }
@@ -72,17 +74,17 @@ fn compile(policy: Option<&Path>, when: Option<&str>, unless: Option<&str>) -> a
     Ok(gate)
 }
 
-/// Whether one event meets the conditions. A body that cannot be read meets none.
-fn is_met(gate: &Gate, delivery: &Delivery) -> anyhow::Result<bool> {
+/// Whether one event meets the conditions. None if the body cannot be read.
+fn is_met(gate: &Gate, delivery: &Delivery) -> anyhow::Result<Option<bool>> {
     delivery.lend(|request| {
-        let Ok(parsed) = gate.parse(request.head.headers, request.body)? else { return Ok(false) };
+        let Ok(parsed) = gate.parse(request.head.headers, request.body)? else { return Ok(None) };
         let source = delivery.source(gate);
         for event in &parsed.delivery.events {
             if !gate.route(event, source)?.targets.is_empty() {
-                return Ok(true);
+                return Ok(Some(true));
             }
         }
-        Ok(false)
+        Ok(Some(false))
     })
 }
 

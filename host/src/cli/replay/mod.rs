@@ -60,6 +60,7 @@ Exit status: 0 all that was sent was answered 200, 1 something was not,
 2 wrong usage, policy or input."#)]
 pub(super) struct Args {
     /// Where to send. An address without a path gets the path that each delivery was recorded with.
+    #[arg(value_parser = Unrepeated::<Url>::new())]
     url: Url,
 
     /// Files with deliveries, or folders of such; - is standard input.
@@ -148,7 +149,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
 impl Args {
     async fn run(self) -> anyhow::Result<ExitCode> {
         if !matches!(self.url.scheme(), "http" | "https") {
-            bail!("{}: an address begins with http:// or https://", self.url);
+            bail!("an address begins with http:// or https://, not with {}:", self.url.scheme());
         }
         let filter = Filter::new(self.policy.as_deref(), self.when.as_deref(), self.unless.as_deref(), self.failed)?;
         let signing = match (&self.secret, &self.policy) {

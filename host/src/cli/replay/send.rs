@@ -118,8 +118,17 @@ impl fmt::Display for Ready {
         let event = self.headers.get("x-webhook-event").map(|event| String::from_utf8_lossy(event.as_bytes()));
         let event = event.as_deref().map_or_else(|| "unnamed".to_owned(), clean);
         let unsigned = if self.unsigned { ", unsigned" } else { "" };
-        write!(f, "{}: {} {} {event}, {} bytes{unsigned}", self.found, self.method, self.url, self.body.len())
+        let url = without_secrets(self.url.clone());
+        write!(f, "{}: {} {url} {event}, {} bytes{unsigned}", self.found, self.method, self.body.len())
     }
+}
+
+/// An address without what may be a password or a token.
+fn without_secrets(mut url: Url) -> Url {
+    // It has a host: nothing else is sent to.
+    let _ = (url.set_username(""), url.set_password(None));
+    url.set_query(None);
+    url
 }
 
 /// `got[7]: answered 502`.
