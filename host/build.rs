@@ -19,8 +19,10 @@ fn main() {
     }
 }
 
-/// `target/hookgate/`, of the target folder that cargo builds into.
+/// `target/hookgate/`, of the target folder that cargo builds into, or of this checkout, where xtask always leaves them.
 fn built(out: &Path) -> PathBuf {
     let target = out.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file());
-    target.unwrap_or(Path::new("../target")).join("hookgate")
+    let folders = target.into_iter().chain([Path::new("../target")]).map(|target| target.join("hookgate"));
+    let is_there = |folder: &PathBuf| folder.join(COMPONENTS[0]).is_file();
+    folders.clone().find(is_there).or(folders.last()).unwrap_or_default()
 }

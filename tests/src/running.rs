@@ -5,11 +5,14 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rustix::process::{Pid, kill_process};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::Notify;
 
 use crate::{cache, program};
+
+pub use rustix::process::Signal;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -126,10 +129,8 @@ impl Running {
     ///
     /// # Panics
     /// When it does not run.
-    pub async fn signal(&self, name: &str) {
-        let id = self.child.id().expect("it runs").to_string();
-        let sent = Command::new("kill").args([&format!("-{name}"), &id]).status().await.expect("kill is there");
-        assert!(sent.success());
+    pub fn signal(&self, signal: Signal) {
+        send_signal(&self.child, signal);
     }
 
     /// Waits for its end; its status, if it was not killed.
@@ -139,4 +140,17 @@ impl Running {
     pub async fn end(&mut self) -> Option<i32> {
         tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("it ends").expect("it ran").code()
     }
+}
+
+/// Sends a program a signal.
+///
+/// # Panics
+/// When it does not run.
+pub fn send_signal(child: &Child, signal: Signal) {
+    kill_process(id(child).expect("it runs"), signal).expect("it runs");
+}
+
+/// A program's number, while it runs.
+pub(crate) fn id(child: &Child) -> Option<Pid> {
+    Pid::from_raw(child.id()?.try_into().ok()?)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hookgate_tests::client::Client;
 use hookgate_tests::kapso::{Fault, KEY, Kapso};
-use hookgate_tests::running::Running;
+use hookgate_tests::running::{Running, Signal};
 use hookgate_tests::{Delivery, run};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -141,7 +141,7 @@ async fn the_public_address_of_either_program_is_shown_with_the_webhooks() {
         running.out.with(&format!("webhook {url}/webhooks/whatsapp (source whatsapp)")).await;
         assert!(fs::read_to_string(stage.path("arguments")).expect("it ran").contains(started));
         running.out.with("Try-it mode").await;
-        running.signal("TERM").await;
+        running.signal(Signal::TERM);
         assert_eq!(running.end().await, Some(0), "{}", running.log.all());
         stage.all_ended().await;
         assert!(stage.kapso.asked().is_empty(), "nobody asked for it");
@@ -150,7 +150,7 @@ async fn the_public_address_of_either_program_is_shown_with_the_webhooks() {
 
 #[tokio::test]
 async fn a_webhook_is_registered_with_a_secret_that_the_gate_uses_and_removed_at_the_end() {
-    for signal in ["INT", "TERM", "HUP"] {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         let stage = Stage::new().await;
         let mut running = stage.register(&["--event", "whatsapp.message.received,whatsapp.message.sent"]);
         running.out.with("registered with Kapso").await;
@@ -169,9 +169,9 @@ async fn a_webhook_is_registered_with_a_secret_that_the_gate_uses_and_removed_at
         assert_eq!(client.post(&url, &Delivery::message("wamid.1", "another")).await.status, 401);
         running.out.with("genuine: whatsapp.message.received").await;
 
-        running.signal(signal).await;
+        running.signal(signal);
         assert_eq!(running.end().await, Some(0), "{}", running.log.all());
-        assert!(stage.kapso.webhooks().is_empty(), "{signal}");
+        assert!(stage.kapso.webhooks().is_empty(), "{signal:?}");
         assert_eq!(stage.noted(), 0);
         stage.all_ended().await;
         let said = format!("{}{}", running.out.all(), running.log.all());
@@ -229,7 +229,7 @@ async fn what_was_registered_with_another_key_is_said_and_stays_noted() {
     let mut other = stage.listen_with(&[], &[("KAPSO_API_KEY", "of-another-project")]);
     other.log.with("still registered, with another API key").await;
     assert_eq!((stage.kapso.webhooks().len(), stage.noted()), (1, 1));
-    other.signal("INT").await;
+    other.signal(Signal::INT);
     other.end().await;
 }
 
@@ -245,7 +245,7 @@ async fn after_a_crash_the_tunnel_is_gone_and_the_next_start_removes_the_webhook
     next.out.with("public on").await;
     assert!(stage.kapso.webhooks().is_empty());
     assert_eq!(stage.noted(), 0);
-    next.signal("INT").await;
+    next.signal(Signal::INT);
     assert_eq!(next.end().await, Some(0));
 }
 
@@ -272,10 +272,10 @@ async fn two_at_a_time_do_not_remove_each_others() {
     let mut second = stage.register(&["--tunnel", "ngrok"]);
     second.out.with("registered with Kapso").await;
     assert_eq!(registered(&stage.kapso).len(), 2);
-    first.signal("INT").await;
+    first.signal(Signal::INT);
     assert_eq!(first.end().await, Some(0));
     assert_eq!(registered(&stage.kapso), ["https://one.ngrok-free.app/webhooks/whatsapp"]);
-    second.signal("INT").await;
+    second.signal(Signal::INT);
     assert_eq!(second.end().await, Some(0));
     assert!(stage.kapso.webhooks().is_empty());
 }
@@ -302,7 +302,7 @@ async fn the_webhook_follows_an_address_that_changes() {
     running.out.with("the webhook sends to the new address").await;
     running.out.with("public on https://two.ngrok-free.app").await;
     assert_eq!(registered(&stage.kapso), ["https://two.ngrok-free.app/webhooks/whatsapp"]);
-    running.signal("TERM").await;
+    running.signal(Signal::TERM);
     assert_eq!(running.end().await, Some(0));
     assert!(stage.kapso.webhooks().is_empty());
 }
@@ -313,7 +313,7 @@ async fn a_setpriv_that_knows_no_way_to_end_a_program_with_us_is_let_be() {
     stage.program("setpriv", "echo 'unrecognized option: pdeathsig' >&2\nexit 1");
     let mut running = stage.listen(&[]);
     running.out.with(&format!("public on {PUBLIC}")).await;
-    running.signal("TERM").await;
+    running.signal(Signal::TERM);
     assert_eq!(running.end().await, Some(0));
 }
 
@@ -358,7 +358,7 @@ async fn a_webhook_that_cannot_be_removed_is_said_and_removed_by_the_next_start(
     let mut running = stage.register(&[]);
     running.out.with("registered with Kapso").await;
     stage.kapso.fails([Fault::Status(403, json!({"error": "No"}).to_string())]);
-    running.signal("INT").await;
+    running.signal(Signal::INT);
     assert_eq!(running.end().await, Some(1));
     running.log.with("the next start of `hookgate listen` removes it").await;
     assert_eq!((stage.kapso.webhooks().len(), stage.noted()), (1, 1));
@@ -366,6 +366,6 @@ async fn a_webhook_that_cannot_be_removed_is_said_and_removed_by_the_next_start(
     next.out.with("registered with Kapso").await;
     let webhooks: Vec<Value> = stage.kapso.webhooks();
     assert_eq!(webhooks.len(), 1, "the old one is gone");
-    next.signal("INT").await;
+    next.signal(Signal::INT);
     assert_eq!(next.end().await, Some(0));
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use anyhow::Context;
 use wit_component::{ComponentEncoder, StringEncoding};
@@ -126,11 +127,7 @@ fn shrink(shell: &Shell, module: &Path, small: &Path, level: &str) -> anyhow::Re
     if is_newer(small, module) && is_newer(small, &std::env::current_exe()?) {
         return Ok(small.to_owned());
     }
-    let version = || cmd!(shell, "wasm-opt --version").quiet().ignore_stdout().ignore_stderr().run();
-    let there = version()
-        .or_else(|_| apt::install(shell, &["binaryen"], "making the guests small").and_then(|()| Ok(version()?)));
-    if let Err(error) = there {
-        eprintln!("{} stays an eighth larger than it could be: {error:#}.", module.display());
+    if !has_wasm_opt(shell) {
         return Ok(module.to_path_buf());
     }
     // What rustc may use; wasm-opt does not look it up in the module.
@@ -155,6 +152,20 @@ fn shrink(shell: &Shell, module: &Path, small: &Path, level: &str) -> anyhow::Re
         .with_context(|| format!("cannot make {} smaller", module.display()))?;
     fs::rename(&part, small).with_context(|| format!("cannot write {}", small.display()))?;
     Ok(small.to_owned())
+}
+
+/// Whether there is a wasm-opt. Where there is none apt is asked for it, once for all guests.
+fn has_wasm_opt(shell: &Shell) -> bool {
+    static THERE: OnceLock<bool> = OnceLock::new();
+    *THERE.get_or_init(|| {
+        let version = || cmd!(shell, "wasm-opt --version").quiet().ignore_stdout().ignore_stderr().run();
+        let there = version()
+            .or_else(|_| apt::install(shell, &["binaryen"], "making the guests small").and_then(|()| Ok(version()?)));
+        if let Err(error) = &there {
+            eprintln!("The guests stay an eighth larger than they could be, more than their tests allow: {error:#}.");
+        }
+        there.is_ok()
+    })
 }
 
 /// Whether `path` was written after `source`.

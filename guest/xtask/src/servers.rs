@@ -37,6 +37,7 @@ const SERVERS: &[Server] = &[
         instead: Some("REDIS_SERVER"),
         origin: Origin::Debian { packages: &["redis-server"] },
     },
+    Server { name: "curl", instead: Some("CURL"), origin: Origin::Debian { packages: &["curl"] } },
     Server {
         name: "envoy",
         instead: Some("ENVOY"),

@@ -7,12 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use rustix::process::{Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::{App, Server, Store};
+use crate::running::id;
 
 /// Longer than Spin takes to compile the components.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -81,8 +83,8 @@ impl Server for Up {
 impl Drop for Up {
     /// Ends Spin with the trigger that it has started: both are in a process group of their own.
     fn drop(&mut self) {
-        if let Some(group) = self.child.id() {
-            let _ = std::process::Command::new("kill").args(["-TERM", "--", &format!("-{group}")]).status();
+        if let Some(group) = id(&self.child) {
+            let _ = kill_process_group(group, Signal::TERM);
         }
     }
 }

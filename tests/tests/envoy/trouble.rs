@@ -17,7 +17,7 @@ async fn without_the_switch_deliveries_are_refused_in_time() {
     .await;
     let start = Instant::now();
     assert_eq!(edge.post(&message("wamid.A1")).await.status, 503);
-    assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
+    assert!(start.elapsed().as_secs() < 9, "{:?}", start.elapsed());
     edge.envoy.logged("allow_on_headers_stop_iteration: true").await;
     assert!(edge.bot.rest().is_empty());
     assert_eq!(edge.get("/other").await.status, 404);

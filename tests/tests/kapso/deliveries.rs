@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hookgate_tests::kapso::{Fault, KEY, Kapso};
 use hookgate_tests::program;
+use hookgate_tests::running::{Signal, send_signal};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader, Lines};
 use tokio::process::{Child, Command};
@@ -173,8 +174,7 @@ async fn following_shows_each_delivery_as_it_comes_and_changes() {
     kapso.has_delivery(record("d3", "delivered"));
     assert_eq!(next().await, said("d3", "delivered"));
 
-    let pid = child.id().unwrap().to_string();
-    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    send_signal(&child, Signal::INT);
     let ended = timeout(PATIENCE, child.wait()).await.expect("it ends").unwrap();
     assert_eq!(ended.code(), Some(0));
 }

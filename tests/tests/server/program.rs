@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hookgate_tests::Delivery;
 use hookgate_tests::client::Client;
 use hookgate_tests::hooked::{SECRET, TARGET_SECRET};
-use hookgate_tests::running::Running;
+use hookgate_tests::running::{Running, Signal};
 use hookgate_tests::upstream::{Reply, Upstream};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -69,19 +69,20 @@ async fn one_line_a_delivery_and_nothing_private_in_it() {
     for expected in [502, 200] {
         assert_eq!(client.post(&url, &batch).await.status, expected);
     }
-    let hostile = Delivery::message("wamid.3", "another secret").with("X-Idempotency-Key", "\u{1b}[2J".trim());
-    assert_eq!(client.post(&url, &hostile.without("X-Idempotency-Key")).await.status, 401);
+    assert_eq!(client.post(&url, &Delivery::message("wamid.3", "another secret")).await.status, 401);
     let lying = Delivery::message("wamid.4", SECRET)
         .without("X-Webhook-Event")
         .with("X-Webhook-Event", "whatsapp.message.sent");
     assert_eq!(client.post(&url, &lying).await.status, 200);
-    running.log.with("whatsapp.message.sent").await;
+    let hostile = r#"{"event":"order\u001b[2J","project":{"id":"p"}}"#;
+    assert_eq!(client.post(&url, &Delivery::new("", hostile).signed(SECRET)).await.status, 200);
+    running.log.with("order").await;
 
     let log = running.log.all();
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     let of = |message: &str| -> Vec<&Value> { lines.iter().filter(|line| line["message"] == message).collect() };
     let deliveries = of("delivery");
-    assert_eq!(deliveries.len(), 3, "{log}");
+    assert_eq!(deliveries.len(), 4, "{log}");
     assert_eq!(deliveries[0]["result"], "failed");
     assert_eq!(deliveries[0]["status"], 502);
     for (field, expected) in [
@@ -100,6 +101,7 @@ async fn one_line_a_delivery_and_nothing_private_in_it() {
     assert!(deliveries[1]["targets"].as_str().is_some_and(|targets| targets.starts_with("bot=200/2(")), "{log}");
     assert!(deliveries[1]["took_ms"].as_f64().is_some_and(|took| took > 0.0));
     assert!(deliveries[2]["contradictions"].as_str().is_some_and(|found| found.contains("whatsapp.message.sent")));
+    assert_eq!(deliveries[3]["event"], "order\u{fffd}[2J", "what steers a terminal does not get there");
     assert_eq!(of("rejected").len(), 1);
     assert_eq!(of("rejected")[0]["rejection"], "wrong-signature");
 
@@ -165,7 +167,7 @@ async fn whose_log_nobody_reads_serves_and_ends_all_the_same() {
         }
     }
     assert_eq!(client.post(&url, &Delivery::message("wamid.1", SECRET)).await.status, 200);
-    running.signal("TERM").await;
+    running.signal(Signal::TERM);
     assert_eq!(running.end().await, Some(0));
 }
 
@@ -192,11 +194,11 @@ async fn it_ends_also_while_a_policy_is_read_that_never_comes() {
     let pipe = folder.path().join("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().await.expect("mkfifo is there").success());
     std::fs::rename(&pipe, folder.path().join("policy.json")).expect("the same folder");
-    running.signal("HUP").await;
+    running.signal(Signal::HUP);
     // Opened as soon as the server reads it.
     let policy = folder.path().join("policy.json");
     let _pipe = spawn_blocking(move || std::fs::OpenOptions::new().write(true).open(policy)).await.expect("no panic");
-    running.signal("TERM").await;
+    running.signal(Signal::TERM);
     assert_eq!(running.end().await, Some(0));
 }
 
@@ -207,13 +209,13 @@ async fn it_reloads_on_sighup_and_leaves_in_order_on_sigterm() {
     let folder = TempDir::new().expect("a folder");
     let mut running = with_policy(&folder, &all_to(&upstream), &[]);
     let url = running.url("/hook").await;
-    running.signal("HUP").await;
+    running.signal(Signal::HUP);
     running.log.with("the policy was read again").await;
 
     let sender =
         tokio::spawn(async move { Client::new().post(&url, &Delivery::message("wamid.1", SECRET)).await.status });
     upstream.next().await;
-    running.signal("TERM").await;
+    running.signal(Signal::TERM);
     running.log.with("stopping").await;
     permits.add_permits(1);
     assert_eq!(sender.await.unwrap(), 200);

@@ -65,7 +65,7 @@ async fn a_connection_that_fell_silent_is_given_up() {
     let relay = relay(upstream.address(), silence.clone()).await;
     let folder = TempDir::new().expect("a folder");
     let mut policy = all_to(&upstream);
-    policy["targets"]["bot"] = json!({"url": format!("https://localhost:{}/hook", relay.port()), "timeout_ms": 1000});
+    policy["targets"]["bot"] = json!({"url": format!("https://localhost:{}/hook", relay.port()), "timeout_ms": 3000});
     let mut config = config(&policy);
     config.target_ca = Some(written(&folder, "ca.pem", &certificate.cert.pem()));
     let hooked = Hooked::start(config).await;
@@ -125,8 +125,8 @@ async fn deliveries_are_taken_over_https() {
 
 /// The status that curl gets if it trusts this certificate.
 async fn curl(server: &Server, trusted: &Path, version: &str, delivery: &Delivery) -> String {
-    let mut curl = Command::new("curl");
-    curl.args(["--silent", "--show-error", "--output", "/dev/null", "--write-out", "%{http_code}", version]);
+    let mut curl = Command::new(hookgate_tests::server("curl"));
+    curl.args(["--noproxy", "*", "--silent", "--show-error", "--output", "/dev/null", "--write-out", "%{http_code}", version]);
     curl.arg("--cacert").arg(trusted).arg("--data-binary").arg(String::from_utf8_lossy(&delivery.body).as_ref());
     for (name, value) in &delivery.headers {
         curl.arg("--header").arg(format!("{name}: {value}"));
