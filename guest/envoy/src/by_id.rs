@@ -31,8 +31,8 @@ impl<T> ById<T> {
         self.place(id).map(|place| self.0.remove(place).1)
     }
 
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut T)> {
-        self.0.iter_mut().map(|(id, thing)| (*id, thing))
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.0.iter_mut().map(|(_, thing)| thing)
     }
 
     pub(crate) fn retain(&mut self, keep: impl Fn(&T) -> bool) {
@@ -54,7 +54,7 @@ mod tests {
         for id in [3, 1, 2, 2] {
             things.insert(id, id * 10);
         }
-        assert_eq!(things.iter_mut().map(|(id, _)| id).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(things.iter_mut().map(|thing| *thing).collect::<Vec<_>>(), [10, 20, 30]);
         assert_eq!((things.get(2), things.get(4)), (Some(&20), None));
         assert_eq!((things.remove(2), things.remove(2)), (Some(20), None));
         if let Some(thing) = things.get_mut(3) {

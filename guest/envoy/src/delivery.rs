@@ -111,6 +111,8 @@ fn claim(policy: &Policy, target: &str, item: &str, now: u64, owner: u32) -> Res
 
 /// A delivery with at least one message to send.
 pub(crate) struct Delivery {
+    /// The number of its stream.
+    stream: u32,
     policy: Rc<Policy>,
     source: String,
     received: Pairs,
@@ -146,19 +148,26 @@ impl Plan {
 
 impl Delivery {
     /// `started` is when the request's headers came, in nanoseconds.
-    pub(crate) fn new(policy: Rc<Policy>, plan: Plan, received: Pairs, body: Vec<u8>, started: u64) -> Self {
+    pub(crate) fn new(
+        stream: u32,
+        policy: Rc<Policy>,
+        plan: Plan,
+        received: Pairs,
+        body: Vec<u8>,
+        started: u64,
+    ) -> Self {
         let Plan { source, lanes, attempts } = plan;
         let deadline = started.saturating_add(ANSWER_WITHIN);
-        Self { policy, source, received, body, started, deadline, lanes, attempts, held: None }
+        Self { stream, policy, source, received, body, started, deadline, lanes, attempts, held: None }
     }
 
     /// Makes the held request the first message, then starts the first message of every other target. Says whether the request
     /// may go on: not when the sender's time is over, and another body only in the place of one in the host's buffer, where there is
     /// room for what the policy takes and no more.
-    pub(crate) fn begin(&mut self, id: u32, now: u64, buffered: bool, calls: &mut Calls) -> Result<bool, Fault> {
+    pub(crate) fn begin(&mut self, now: u64, buffered: bool, calls: &mut Calls) -> Result<bool, Fault> {
         let proxied = self.proxy(now, buffered);
         match proxied {
-            Ok(_) => self.send(id, now, calls),
+            Ok(_) => self.send(now, calls),
             Err(_) => self.abandon(now),
         }
         proxied
@@ -197,14 +206,14 @@ impl Delivery {
     }
 
     /// Starts the next message of every target that has none on its way.
-    fn send(&mut self, id: u32, now: u64, calls: &mut Calls) {
+    fn send(&mut self, now: u64, calls: &mut Calls) {
         for lane in 0..self.lanes.len() {
-            while self.send_one(id, lane, now, calls) {}
+            while self.send_one(lane, now, calls) {}
         }
     }
 
     /// Starts a target's next message. Says whether that ended at once, so that the one after it can be started.
-    fn send_one(&mut self, id: u32, index: usize, now: u64, calls: &mut Calls) -> bool {
+    fn send_one(&mut self, index: usize, now: u64, calls: &mut Calls) -> bool {
         let Some(lane) = self.lanes.get_mut(index).filter(|lane| lane.sent.is_none()) else { return false };
         let Some(endpoint) = self.policy.endpoints.get(lane.target) else { return false };
         let Some(Outgoing { message, claims }) = lane.queue.pop_front() else { return false };
@@ -219,7 +228,7 @@ impl Delivery {
         match host::call(&endpoint.cluster, &headers, message.body.bytes(&self.body), timeout) {
             Ok(token) => {
                 sent.token = Some(token);
-                calls.insert(token, Call { stream: id, lane: index });
+                calls.insert(token, Call { stream: self.stream, lane: index });
                 false
             }
             Err(fault) => {
@@ -250,27 +259,18 @@ impl Delivery {
     }
 
     /// A call was answered.
-    pub(crate) fn call_answered(
-        &mut self,
-        id: u32,
-        lane: usize,
-        token: u32,
-        outcome: Outcome,
-        now: u64,
-        calls: &mut Calls,
-    ) {
+    pub(crate) fn call_answered(&mut self, lane: usize, token: u32, outcome: Outcome, now: u64, calls: &mut Calls) {
         let sent = self.lanes.get(lane).and_then(|lane| lane.sent.as_ref());
         // What comes after waiting has ended is too late: the events have been released.
         if sent.is_some_and(|sent| sent.token == Some(token)) {
             self.ended(lane, outcome, now, "");
-            self.send(id, now, calls);
+            self.send(now, calls);
         }
     }
 
     /// The headers of the response to the proxied request have come: the target's, or Envoy's own if there is none.
     pub(crate) fn response_came(
         &mut self,
-        id: u32,
         bare: bool,
         (outcome, details): (Outcome, String),
         now: u64,
@@ -279,7 +279,7 @@ impl Delivery {
         self.held = Some(Held::new(bare));
         if self.is_proxying() {
             self.ended(0, outcome, now, &details);
-            self.send(id, now, calls);
+            self.send(now, calls);
         }
     }
 
@@ -298,15 +298,15 @@ impl Delivery {
     }
 
     /// Nobody waits for the answer any more. What has been sent is still followed to its end, so that it is not sent again.
-    pub(crate) fn sender_left(&mut self, id: u32, now: u64, calls: &mut Calls) {
+    pub(crate) fn sender_left(&mut self, now: u64, calls: &mut Calls) {
         if self.is_proxying() {
             self.ended(0, Outcome::Unreachable, now, "the sender left");
-            self.send(id, now, calls);
+            self.send(now, calls);
         }
     }
 
     /// Ends the wait for every message whose time is over.
-    pub(crate) fn expire(&mut self, id: u32, now: u64, calls: &mut Calls) {
+    pub(crate) fn expire(&mut self, now: u64, calls: &mut Calls) {
         for index in 0..self.lanes.len() {
             let sent = self.lanes.get(index).and_then(|lane| lane.sent.as_ref());
             if let Some(sent) = sent.filter(|sent| sent.until <= now) {
@@ -316,7 +316,7 @@ impl Delivery {
                 self.ended(index, Outcome::TimedOut, now, "");
             }
         }
-        self.send(id, now, calls);
+        self.send(now, calls);
     }
 
     /// Ends all that is on its way or was still to be sent: nobody will say any more what became of it.

@@ -46,7 +46,7 @@ impl Plugin {
         if root == 0 {
             self.roots.insert(context, Root::default());
         } else if let Some(policy) = self.roots.get(root).and_then(|root| root.policy.as_ref()) {
-            self.streams.insert(context, Stream::new(root, Rc::clone(policy)));
+            self.streams.insert(context, Stream::new(context, root, Rc::clone(policy)));
         }
     }
 
@@ -76,24 +76,24 @@ impl Plugin {
         }
         let switched = self.roots.get(root).is_some_and(|root| root.switched);
         let calls = &mut self.calls;
-        for (id, stream) in self.streams.iter_mut().filter(|(_, stream)| stream.root == root) {
-            stream.tick(id, now, switched, calls);
+        for stream in self.streams.iter_mut().filter(|stream| stream.root == root) {
+            stream.tick(now, switched, calls);
         }
         self.streams.retain(|stream| !stream.is_over());
     }
 
     pub(crate) fn request_headers(&mut self, id: u32, end: bool) -> Action {
-        self.request(id, |stream, calls| stream.request_headers(id, end, calls))
+        self.request(id, |stream, calls| stream.request_headers(end, calls))
     }
 
     pub(crate) fn request_body(&mut self, id: u32, size: usize, end: bool) -> Action {
         self.body_came(id);
-        self.request(id, |stream, calls| stream.request_body(id, size, end, calls))
+        self.request(id, |stream, calls| stream.request_body(size, end, calls))
     }
 
     pub(crate) fn request_trailers(&mut self, id: u32) -> Action {
         self.body_came(id);
-        self.request(id, |stream, calls| stream.request_trailers(id, calls))
+        self.request(id, |stream, calls| stream.request_trailers(calls))
     }
 
     /// What is not known is not let through.
@@ -114,7 +114,7 @@ impl Plugin {
     pub(crate) fn response_headers(&mut self, id: u32, end: bool) -> Action {
         let now = self.now_for(id);
         let stream = self.streams.get_mut(id);
-        stream.map_or(Action::Continue, |stream| stream.response_headers(id, end, now, &mut self.calls))
+        stream.map_or(Action::Continue, |stream| stream.response_headers(end, now, &mut self.calls))
     }
 
     pub(crate) fn response_body(&mut self, id: u32) -> Action {
@@ -129,7 +129,7 @@ impl Plugin {
         let Some(call) = self.calls.remove(token) else { return };
         let now = self.now();
         let Some(stream) = self.streams.get_mut(call.stream) else { return };
-        stream.call_answered(call.stream, call.lane, token, now, has_headers, &mut self.calls);
+        stream.call_answered(call.lane, token, now, has_headers, &mut self.calls);
         if stream.is_over() {
             self.streams.remove(call.stream);
         }
@@ -141,7 +141,7 @@ impl Plugin {
         }
         let now = self.now_for(id);
         let Some(stream) = self.streams.get_mut(id) else { return };
-        stream.delete(id, now, &mut self.calls);
+        stream.delete(now, &mut self.calls);
         if stream.is_over() {
             self.streams.remove(id);
         }
@@ -150,7 +150,7 @@ impl Plugin {
     /// Envoy breaks off a root's calls with it, and tells nobody: no answer comes to what only they were still followed for.
     fn break_calls_off(&mut self, root: u32) {
         let now = self.now();
-        for (_, stream) in self.streams.iter_mut().filter(|(_, stream)| stream.root == root) {
+        for stream in self.streams.iter_mut().filter(|stream| stream.root == root) {
             stream.break_calls_off(now);
         }
         self.streams.retain(|stream| !stream.is_over());

@@ -26,6 +26,8 @@ const KEPT: usize = 64 * 1024;
 
 /// A request.
 pub(crate) struct Stream {
+    /// The numbers that the host knows it by, and its plugin's configuration.
+    id: u32,
     pub(crate) root: u32,
     policy: Rc<Policy>,
     state: State,
@@ -73,8 +75,8 @@ impl Reading {
 }
 
 impl Stream {
-    pub(crate) fn new(root: u32, policy: Rc<Policy>) -> Self {
-        Self { root, policy, state: State::Fresh, gone: false }
+    pub(crate) fn new(id: u32, root: u32, policy: Rc<Policy>) -> Self {
+        Self { id, root, policy, state: State::Fresh, gone: false }
     }
 
     /// Whether its headers are held and its body is awaited.
@@ -92,12 +94,12 @@ impl Stream {
         self.gone && !matches!(self.state, State::Delivering(_))
     }
 
-    pub(crate) fn request_headers(&mut self, id: u32, end: bool, calls: &mut Calls) -> Action {
-        let action = self.admit(id, end, calls);
+    pub(crate) fn request_headers(&mut self, end: bool, calls: &mut Calls) -> Action {
+        let action = self.admit(end, calls);
         self.or_refuse(action)
     }
 
-    fn admit(&mut self, id: u32, end: bool, calls: &mut Calls) -> Result<Action> {
+    fn admit(&mut self, end: bool, calls: &mut Calls) -> Result<Action> {
         let map = host::headers(Map::RequestHeaders)?;
         if map.is_empty() {
             return Err(Fault::nonsense("get_header_map_pairs"));
@@ -124,7 +126,7 @@ impl Stream {
                 let reading =
                     Reading { intake, received: map, fed: 0, only: Vec::new(), started: host::now()?, begun: false };
                 if end {
-                    return self.decide(id, reading, calls);
+                    return self.decide(reading, calls);
                 }
                 self.state = State::Reading(Box::new(reading));
                 Ok(Action::Pause)
@@ -133,13 +135,13 @@ impl Stream {
     }
 
     /// `size` is that of all the body that has come so far.
-    pub(crate) fn request_body(&mut self, id: u32, size: usize, end: bool, calls: &mut Calls) -> Action {
+    pub(crate) fn request_body(&mut self, size: usize, end: bool, calls: &mut Calls) -> Action {
         let action = match core::mem::replace(&mut self.state, State::Answered) {
             State::Passing => {
                 self.state = State::Passing;
                 Ok(Action::Continue)
             }
-            State::Reading(reading) => self.read(id, *reading, size, end, calls),
+            State::Reading(reading) => self.read(*reading, size, end, calls),
             State::Relaying(relaying) => {
                 self.state = State::Relaying(relaying);
                 host::replace_buffer(Buffer::RequestBody, b"").map(|()| Action::Continue)
@@ -152,7 +154,7 @@ impl Stream {
         self.or_refuse(action)
     }
 
-    fn read(&mut self, id: u32, mut reading: Reading, size: usize, end: bool, calls: &mut Calls) -> Result<Action> {
+    fn read(&mut self, mut reading: Reading, size: usize, end: bool, calls: &mut Calls) -> Result<Action> {
         let policy = Rc::clone(&self.policy);
         let length = size.checked_sub(reading.fed).ok_or(Fault::nonsense("on_request_body"))?;
         let piece = if length == 0 { Vec::new() } else { host::buffer(Buffer::RequestBody, reading.fed, length)? };
@@ -168,20 +170,20 @@ impl Stream {
         reading.fed = size;
         reading.begun = true;
         if end {
-            return self.decide(id, reading, calls);
+            return self.decide(reading, calls);
         }
         self.state = State::Reading(Box::new(reading));
         Ok(Action::Pause)
     }
 
     /// Trailers end a body that never said so.
-    pub(crate) fn request_trailers(&mut self, id: u32, calls: &mut Calls) -> Action {
+    pub(crate) fn request_trailers(&mut self, calls: &mut Calls) -> Action {
         let action = match core::mem::replace(&mut self.state, State::Answered) {
             state @ (State::Passing | State::Relaying(_)) => {
                 self.state = state;
-                without_forged_trailers().map(|_| Action::Continue)
+                without_forged_trailers().map(|()| Action::Continue)
             }
-            State::Reading(reading) => self.end_of_body(id, *reading, calls),
+            State::Reading(reading) => self.end_of_body(*reading, calls),
             other => {
                 self.state = other;
                 Ok(Action::Pause)
@@ -190,13 +192,13 @@ impl Stream {
         self.or_refuse(action)
     }
 
-    fn end_of_body(&mut self, id: u32, reading: Reading, calls: &mut Calls) -> Result<Action> {
+    fn end_of_body(&mut self, reading: Reading, calls: &mut Calls) -> Result<Action> {
         without_forged_trailers()?;
-        self.decide(id, reading, calls)
+        self.decide(reading, calls)
     }
 
     /// The whole body is there.
-    fn decide(&mut self, id: u32, mut reading: Reading, calls: &mut Calls) -> Result<Action> {
+    fn decide(&mut self, mut reading: Reading, calls: &mut Calls) -> Result<Action> {
         let body = reading.body()?;
         let Reading { intake, received, fed, started, .. } = reading;
         if body.len() != fed {
@@ -211,7 +213,7 @@ impl Stream {
             Decision::Respond(refusal) => return self.refuse(&refusal),
             Decision::Deliver(deliver) => {
                 describe(&policy, &deliver);
-                delivery::plan(&policy, &request, deliver, now, number(id, now))
+                delivery::plan(&policy, &request, deliver, now, number(self.id, now))
             }
         };
         if plan.is_empty() {
@@ -221,8 +223,8 @@ impl Stream {
             return Ok(Action::Pause);
         }
         drop(seen);
-        let mut delivery = Box::new(Delivery::new(policy, plan, received, body, started));
-        let proxied = delivery.begin(id, now, fed > 0, calls)?;
+        let mut delivery = Box::new(Delivery::new(self.id, policy, plan, received, body, started));
+        let proxied = delivery.begin(now, fed > 0, calls)?;
         self.state = State::Delivering(delivery);
         if proxied {
             return Ok(Action::Continue);
@@ -233,10 +235,10 @@ impl Stream {
 
     /// The response's headers. Only a delivery's response is a target's: any other is an answer of our own, of Envoy's or of
     /// another filter's, and goes on untouched.
-    pub(crate) fn response_headers(&mut self, id: u32, end: bool, now: u64, calls: &mut Calls) -> Action {
+    pub(crate) fn response_headers(&mut self, end: bool, now: u64, calls: &mut Calls) -> Action {
         match &mut self.state {
             State::Delivering(delivery) => {
-                delivery.response_came(id, end, callout::of_response(), now, calls);
+                delivery.response_came(end, callout::of_response(), now, calls);
                 if !delivery.is_done() {
                     return Action::Pause;
                 }
@@ -309,36 +311,28 @@ impl Stream {
     }
 
     /// A call of this delivery's was answered. The host acts for the root context here.
-    pub(crate) fn call_answered(
-        &mut self,
-        id: u32,
-        lane: usize,
-        token: u32,
-        now: u64,
-        has_headers: bool,
-        calls: &mut Calls,
-    ) {
+    pub(crate) fn call_answered(&mut self, lane: usize, token: u32, now: u64, has_headers: bool, calls: &mut Calls) {
         if let State::Delivering(delivery) = &mut self.state {
-            delivery.call_answered(id, lane, token, callout::of_call(has_headers), now, calls);
-            self.finish_for(id, now);
+            delivery.call_answered(lane, token, callout::of_call(has_headers), now, calls);
+            self.finish_for(now);
         }
     }
 
     /// Time has passed. The host acts for the root context here. `switched` says whether a body has ever come while its headers
     /// were held.
-    pub(crate) fn tick(&mut self, id: u32, now: u64, switched: bool, calls: &mut Calls) {
+    pub(crate) fn tick(&mut self, now: u64, switched: bool, calls: &mut Calls) {
         match &mut self.state {
             State::Reading(reading)
                 if !reading.begun && !switched && now.saturating_sub(reading.started) >= SWITCH_WAIT =>
             {
-                self.refuse_for_switch(id);
+                self.refuse_for_switch();
             }
             State::Delivering(delivery) => {
-                delivery.expire(id, now, calls);
-                self.finish_for(id, now);
+                delivery.expire(now, calls);
+                self.finish_for(now);
             }
             State::Relaying(relaying) if relaying.until() <= now && !self.gone => {
-                let late = host::act_for(id).and_then(|()| relaying.late(&self.policy));
+                let late = host::act_for(self.id).and_then(|()| relaying.late(&self.policy));
                 self.state = State::Answered;
                 if let Err(fault) = late {
                     self.break_off(fault);
@@ -347,7 +341,7 @@ impl Stream {
             State::Replacing { deadline, .. } if *deadline <= now && !self.gone => {
                 // The target's body does not end, and with it neither does our answer.
                 self.state = State::Answered;
-                if host::act_for(id).and_then(|()| host::close(Side::Response)).is_err() {
+                if host::act_for(self.id).and_then(|()| host::close(Side::Response)).is_err() {
                     host::log(Level::Error, "hookgate: cannot close a response that does not end");
                 }
             }
@@ -356,11 +350,11 @@ impl Stream {
     }
 
     /// Envoy forgets the stream.
-    pub(crate) fn delete(&mut self, id: u32, now: u64, calls: &mut Calls) {
+    pub(crate) fn delete(&mut self, now: u64, calls: &mut Calls) {
         self.gone = true;
         if let State::Delivering(delivery) = &mut self.state {
-            delivery.sender_left(id, now, calls);
-            self.finish_for(id, now);
+            delivery.sender_left(now, calls);
+            self.finish_for(now);
         }
     }
 
@@ -375,14 +369,14 @@ impl Stream {
     }
 
     /// Answers, if that is possible now, from a callback that is about something else.
-    fn finish_for(&mut self, id: u32, now: u64) {
+    fn finish_for(&mut self, now: u64) {
         let State::Delivering(delivery) = &self.state else { return };
         if !delivery.is_done() {
             return;
         }
         if self.gone {
             self.forget(now);
-        } else if let Err(fault) = host::act_for(id).and_then(|()| self.finish(now)) {
+        } else if let Err(fault) = host::act_for(self.id).and_then(|()| self.finish(now)) {
             self.break_off(fault);
         }
     }
@@ -423,7 +417,7 @@ impl Stream {
         Ok(Action::Pause)
     }
 
-    fn refuse_for_switch(&mut self, id: u32) {
+    fn refuse_for_switch(&mut self) {
         const REASON: &str = "missing-switch";
         const STATUS: u16 = 503;
         let State::Reading(reading) = core::mem::replace(&mut self.state, State::Answered) else { return };
@@ -435,7 +429,7 @@ impl Stream {
                  the filter's configuration (beside vm_config), without which Envoy holds bodies back together with headers",
             );
         }
-        let refused = host::act_for(id).and_then(|()| {
+        let refused = host::act_for(self.id).and_then(|()| {
             note("hookgate.source", source);
             count(&self.policy, source, REASON);
             headers::answer(&Response::plain(STATUS), "hookgate_missing-switch")
@@ -474,9 +468,9 @@ pub(crate) fn refuse_for(fault: Fault) -> Action {
 }
 
 /// Only headers are checked by the gate, and only bodies are signed.
-fn without_forged_trailers() -> Result<bool> {
+fn without_forged_trailers() -> Result<()> {
     let trailers = host::headers(Map::RequestTrailers)?;
-    headers::remove_forged(Map::RequestTrailers, &trailers)
+    headers::remove_forged(Map::RequestTrailers, &trailers).map(drop)
 }
 
 /// A number that this delivery shares with no other that is on its way.
