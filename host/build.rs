@@ -22,7 +22,6 @@ fn main() {
 /// `target/hookgate/`, of the target folder that cargo builds into, or of this checkout, where xtask always leaves them.
 fn built(out: &Path) -> PathBuf {
     let target = out.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file());
-    let folders = target.into_iter().chain([Path::new("../target")]).map(|target| target.join("hookgate"));
-    let is_there = |folder: &PathBuf| folder.join(COMPONENTS[0]).is_file();
-    folders.clone().find(is_there).or(folders.last()).unwrap_or_default()
+    let there = target.map(|target| target.join("hookgate")).filter(|folder| folder.join(COMPONENTS[0]).is_file());
+    there.unwrap_or_else(|| PathBuf::from("../target/hookgate"))
 }

@@ -151,5 +151,8 @@ impl Surface {
 /// At most `kilobytes` of 1024 bytes.
 fn assert_size(file: &str, kilobytes: u64) {
     let size = fs::metadata(artifact(file)).expect("an artifact can be read").len();
-    assert!(size <= kilobytes * 1024, "{file} has {size} bytes, and {kilobytes} KB are allowed (was it built without wasm-opt?)");
+    assert!(
+        size <= kilobytes * 1024,
+        "{file} has {size} bytes, and {kilobytes} KB are allowed (was it built without wasm-opt?)"
+    );
 }

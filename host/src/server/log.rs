@@ -1,5 +1,6 @@
 //! The log: one line a request. Never a body, a secret, a signature, a media address or a whole phone number.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::io::{BufWriter, IsTerminal, stderr};
 use std::sync::OnceLock;
@@ -178,25 +179,24 @@ fn number(redirect: &Redirect) -> Option<String> {
 
 /// A browser's request to a target: `backoffice=200(12ms)`.
 fn answered(relayed: &Relayed) -> String {
-    let outcome = match relayed.outcome {
-        Outcome::Answered(status) => status.to_string(),
-        ref other => outcome_class(other).to_owned(),
-    };
-    format!("{}={outcome}({}ms)", relayed.target, relayed.took.as_millis())
+    format!("{}={}({}ms)", relayed.target, outcome(&relayed.outcome), relayed.took.as_millis())
 }
 
 /// A message to a target: `bot=200/1(12ms)`, with the number of events that it carried.
 fn tried(tried: &Try) -> String {
-    let mut text = format!("{}=", tried.target);
-    let _ = match tried.outcome {
-        Outcome::Answered(status) => write!(text, "{status}"),
-        ref other => write!(text, "{}", outcome_class(other)),
-    };
-    let _ = write!(text, "/{}", tried.events.len());
+    let mut text = format!("{}={}/{}", tried.target, outcome(&tried.outcome), tried.events.len());
     if !tried.took.is_zero() {
         let _ = write!(text, "({}ms)", tried.took.as_millis());
     }
     text
+}
+
+/// A target's status, or the word for its not having answered.
+fn outcome(outcome: &Outcome) -> Cow<'static, str> {
+    match outcome {
+        Outcome::Answered(status) => status.to_string().into(),
+        other => outcome_class(other).into(),
+    }
 }
 
 pub(crate) fn unreadable(error: &ParseError) -> &'static str {

@@ -12,7 +12,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 
 use super::deliver::Try;
 use super::pause::Window;
@@ -124,6 +124,12 @@ pub(crate) struct Metrics {
     since: Instant,
 }
 
+/// The metric, which the registry shows from now on.
+fn registered<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
+    registry.register(name, help, metric.clone());
+    metric
+}
+
 /// Counts a request as under way until dropped.
 pub(crate) struct InFlight(Gauge);
 
@@ -135,102 +141,108 @@ impl Drop for InFlight {
 
 impl Metrics {
     pub(crate) fn new() -> Self {
+        let mut registry = Registry::with_prefix("hookgate");
+        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "This program", build);
         let histogram = || Histogram::new(SECONDS);
-        let mut metrics = Metrics {
-            registry: Registry::with_prefix("hookgate"),
-            deliveries: Family::default(),
-            events: Family::default(),
-            contradictions: Family::default(),
-            unreadable: Family::default(),
-            rejections: Family::default(),
-            undecided: Family::default(),
-            not_ours: Counter::default(),
-            redirects: Family::default(),
-            seconds: Family::new_with_constructor(histogram),
-            target_messages: Family::default(),
-            target_seconds: Family::new_with_constructor(histogram),
-            duplicates: Family::default(),
-            in_flight: Gauge::default(),
-            plugin_instances: Gauge::default(),
-            keys_in_flight: Gauge::default(),
-            keys_remembered: Gauge::default(),
-            store_failures: Family::default(),
-            records: Records::default(),
-            reloads: Family::default(),
-            log_lines_left_out: Counter::default(),
-            failure_share: Family::default(),
-            would_pause: Family::default(),
+        let r = &mut registry;
+        // In the order in which they are shown.
+        Metrics {
+            deliveries: registered(r, "deliveries", "Genuine deliveries by what they came to", Family::default()),
+            events: registered(r, "events", "Events in genuine deliveries", Family::default()),
+            contradictions: registered(
+                r,
+                "contradictions",
+                "Genuine deliveries with a header that the signed body contradicts",
+                Family::default(),
+            ),
+            unreadable: registered(
+                r,
+                "unreadable",
+                "Genuine deliveries whose body could not be read",
+                Family::default(),
+            ),
+            rejections: registered(r, "rejections", "Requests that the gate refused, by reason", Family::default()),
+            undecided: registered(r, "undecided", "Requests that could not be decided, by reason", Family::default()),
+            not_ours: registered(
+                r,
+                "not_ours",
+                "Requests whose path is no source and no setup link's",
+                Counter::default(),
+            ),
+            redirects: registered(
+                r,
+                "redirects",
+                "Browsers back from a setup link, by how the setup is said to have ended and by what became of them; unsigned",
+                Family::default(),
+            ),
+            seconds: registered(
+                r,
+                "answer_seconds",
+                "From the request's head to its answer",
+                Family::new_with_constructor(histogram),
+            ),
+            target_messages: registered(r, "target_messages", "Messages by target and outcome", Family::default()),
+            target_seconds: registered(
+                r,
+                "target_seconds",
+                "From a message's begin to the target's status",
+                Family::new_with_constructor(histogram),
+            ),
+            duplicates: registered(
+                r,
+                "duplicates",
+                "Events not sent because they were delivered before",
+                Family::default(),
+            ),
+            in_flight: registered(r, "requests_in_flight", "Requests under way", Gauge::default()),
+            plugin_instances: registered(
+                r,
+                "plugin_instances",
+                "Instances of the plugin that have compiled the policy in force",
+                Gauge::default(),
+            ),
+            keys_in_flight: registered(r, "keys_in_flight", "Event keys begun and not finished", Gauge::default()),
+            keys_remembered: registered(
+                r,
+                "keys_remembered",
+                "Event keys of deliveries within the window",
+                Gauge::default(),
+            ),
+            store_failures: registered(
+                r,
+                "store_failures",
+                "Operations that the store of event keys failed",
+                Family::default(),
+            ),
+            records: Records {
+                counts: registered(r, "records", "Deliveries to record by what became of them", Family::default()),
+                bytes: registered(r, "record_bytes", "Bytes of recorded deliveries on disk", Gauge::default()),
+            },
+            reloads: registered(r, "policy_reloads", "Times the policy was read again", Family::default()),
+            log_lines_left_out: registered(
+                r,
+                "log_lines_left_out",
+                "Lines of the log that nobody read in time",
+                Counter::default(),
+            ),
+            failure_share: registered(
+                r,
+                "failure_share",
+                "Answers other than 200 among all answers of the last 15 minutes, from 0 to 1",
+                Family::default(),
+            ),
+            would_pause: registered(
+                r,
+                "would_pause",
+                "1 when Kapso's rule for pausing a webhook is met: 85 % failures, 10 failures, 20 deliveries in 15 minutes",
+                Family::default(),
+            ),
             named_events: RwLock::default(),
             windows: Mutex::default(),
             since: Instant::now(),
-        };
-        metrics.register();
-        metrics
-    }
-
-    fn register(&mut self) {
-        let registry = &mut self.registry;
-        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
-        registry.register("build", "This program", build);
-        registry.register("deliveries", "Genuine deliveries by what they came to", self.deliveries.clone());
-        registry.register("events", "Events in genuine deliveries", self.events.clone());
-        registry.register(
-            "contradictions",
-            "Genuine deliveries with a header that the signed body contradicts",
-            self.contradictions.clone(),
-        );
-        registry.register("unreadable", "Genuine deliveries whose body could not be read", self.unreadable.clone());
-        registry.register("rejections", "Requests that the gate refused, by reason", self.rejections.clone());
-        registry.register("undecided", "Requests that could not be decided, by reason", self.undecided.clone());
-        registry.register("not_ours", "Requests whose path is no source and no setup link's", self.not_ours.clone());
-        registry.register(
-            "redirects",
-            "Browsers back from a setup link, by how the setup is said to have ended and by what became of them; unsigned",
-            self.redirects.clone(),
-        );
-        registry.register("answer_seconds", "From the request's head to its answer", self.seconds.clone());
-        registry.register("target_messages", "Messages by target and outcome", self.target_messages.clone());
-        registry.register(
-            "target_seconds",
-            "From a message's begin to the target's status",
-            self.target_seconds.clone(),
-        );
-        registry.register("duplicates", "Events not sent because they were delivered before", self.duplicates.clone());
-        registry.register("requests_in_flight", "Requests under way", self.in_flight.clone());
-        registry.register(
-            "plugin_instances",
-            "Instances of the plugin that have compiled the policy in force",
-            self.plugin_instances.clone(),
-        );
-        registry.register("keys_in_flight", "Event keys begun and not finished", self.keys_in_flight.clone());
-        registry.register(
-            "keys_remembered",
-            "Event keys of deliveries within the window",
-            self.keys_remembered.clone(),
-        );
-        registry.register(
-            "store_failures",
-            "Operations that the store of event keys failed",
-            self.store_failures.clone(),
-        );
-        registry.register("records", "Deliveries to record by what became of them", self.records.counts.clone());
-        registry.register("record_bytes", "Bytes of recorded deliveries on disk", self.records.bytes.clone());
-        registry.register("policy_reloads", "Times the policy was read again", self.reloads.clone());
-        registry.register(
-            "log_lines_left_out",
-            "Lines of the log that nobody read in time",
-            self.log_lines_left_out.clone(),
-        );
-        registry.register(
-            "failure_share",
-            "Answers other than 200 among all answers of the last 15 minutes, from 0 to 1",
-            self.failure_share.clone(),
-        );
-        registry.register(
-            "would_pause",
-            "1 when Kapso's rule for pausing a webhook is met: 85 % failures, 10 failures, 20 deliveries in 15 minutes",
-            self.would_pause.clone(),
-        );
+            registry,
+        }
     }
 
     pub(crate) fn in_flight(&self) -> InFlight {

@@ -243,7 +243,9 @@ async fn what_cannot_be_read_is_left_out_only_where_something_is_asked_for() {
 #[tokio::test]
 async fn an_address_is_shown_without_its_password_and_token() {
     let line = json!({"path": "/hook", "headers": {}, "body": "{}"}).to_string();
-    for url in ["https://me:hush@staging.test/hook?token=hush", "ftp://me:hush@staging.test/", "https://me:hush@[staging"] {
+    for url in
+        ["https://me:hush@staging.test/hook?token=hush", "ftp://me:hush@staging.test/", "https://me:hush@[staging"]
+    {
         let ran = replay(&[url, "--dry-run"], line.as_bytes(), &[]).await;
         assert_eq!(ran.status == 0, url.ends_with("token=hush"), "{}", ran.err);
         let said = format!("{}{}", ran.out, ran.err);

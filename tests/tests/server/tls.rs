@@ -126,7 +126,17 @@ async fn deliveries_are_taken_over_https() {
 /// The status that curl gets if it trusts this certificate.
 async fn curl(server: &Server, trusted: &Path, version: &str, delivery: &Delivery) -> String {
     let mut curl = Command::new(hookgate_tests::server("curl"));
-    curl.args(["--noproxy", "*", "--silent", "--show-error", "--output", "/dev/null", "--write-out", "%{http_code}", version]);
+    curl.args([
+        "--noproxy",
+        "*",
+        "--silent",
+        "--show-error",
+        "--output",
+        "/dev/null",
+        "--write-out",
+        "%{http_code}",
+        version,
+    ]);
     curl.arg("--cacert").arg(trusted).arg("--data-binary").arg(String::from_utf8_lossy(&delivery.body).as_ref());
     for (name, value) in &delivery.headers {
         curl.arg("--header").arg(format!("{name}: {value}"));
