@@ -65,6 +65,9 @@ pub(crate) enum Found {
     Duplicate,
 }
 
+/// How many places whose time is over a delivery clears at the most.
+const TIDIED: u64 = 16;
+
 /// The claims of one delivery.
 pub(crate) struct Claims<S> {
     store: S,
@@ -98,7 +101,7 @@ impl<S: Keys> Claims<S> {
         let looked = ids.iter().map(|id| if (self.late)() { Ok(None) } else { self.is_done(id).map(Some) });
         let done = looked.collect::<Result<Vec<_>, _>>()?;
         let new: Vec<&Id> = ids.iter().zip(&done).filter(|(_, done)| **done == Some(false)).map(|(id, _)| id).collect();
-        let mut places = self.reserve(&new)?.into_iter();
+        let mut places = if (self.late)() { Vec::new() } else { self.reserve(&new)? }.into_iter();
         let found = ids.iter().zip(done).map(|(id, done)| match done {
             Some(true) => Ok(Found::Duplicate),
             Some(false) if !(self.late)() => places.next().map_or(Ok(Found::InFlight), |place| self.take(id, place)),
@@ -172,13 +175,13 @@ impl<S: Keys> Claims<S> {
         Ok((first..end).collect())
     }
 
-    /// Clears the oldest places: those that `first..end` will overwrite, and of the others up to two for each new one
-    /// as long as their time is over. A place that is passed over because its owner is just about to write it is
+    /// Clears the oldest places: those that `first..end` will overwrite, and of the others, as long as their time is over, up to two
+    /// for each new one and [`TIDIED`] in all: that takes of the time for claiming. A place that is passed over because its owner is just about to write it is
     /// overwritten in time. Gives the oldest place that is left.
     fn clear(&self, first: u64, end: u64) -> Result<u64, StoreError> {
         let oldest = first.saturating_sub(self.capacity());
         let overwritten = end.saturating_sub(self.capacity());
-        let enough = end.saturating_sub(first).saturating_mul(2);
+        let enough = end.saturating_sub(first).saturating_mul(2).min(TIDIED);
         let stored = self.store.get(HEAD)?.as_deref().and_then(text).and_then(|head| head.parse().ok());
         let start: u64 = oldest.max(stored.unwrap_or(0));
         let mut head = start;

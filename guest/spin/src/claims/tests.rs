@@ -28,6 +28,8 @@ fn pass(seconds: u64) {
 struct Shared {
     values: RefCell<BTreeMap<String, Vec<u8>>>,
     counters: RefCell<BTreeMap<String, i64>>,
+    /// How many values were asked for.
+    looks: Cell<usize>,
 }
 
 impl Shared {
@@ -42,6 +44,7 @@ impl Shared {
 
 impl Keys for &Shared {
     fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.looks.set(self.looks.get() + 1);
         assert!(!self.counters.borrow().contains_key(key), "how a counter is stored differs between stores");
         Ok(self.values.borrow().get(key).cloned())
     }
@@ -97,14 +100,30 @@ fn a_claim_is_held_then_done_then_over() {
 fn what_there_was_no_time_for_is_claimed_the_next_time() {
     let store = Shared::default();
     let all = ids(0..4);
-    // For a look at each, and for one claim.
-    let left = Cell::new(5_u32);
+    // For a look at each, for a place in the ring, and for one claim.
+    let left = Cell::new(6_u32);
     let mut hurried = store.claims(DEDUPE).until(move || left.replace(left.get().saturating_sub(1)) == 0);
     let expected = vec![Found::Ours, Found::InFlight, Found::InFlight, Found::InFlight];
     assert_eq!(hurried.begin(&all), Ok(expected));
     assert_eq!(hurried.finish(&all[..1]), Ok(()));
     let expected = vec![Found::Duplicate, Found::Ours, Found::Ours, Found::Ours];
     assert_eq!(store.claims(DEDUPE).begin(&all), Ok(expected));
+}
+
+#[test]
+fn clearing_takes_little_of_the_time_for_claiming() {
+    let store = Shared::default();
+    for _ in 0..2 {
+        let hundred = ids(0..100);
+        let before = store.looks.get();
+        let mut claims = store.claims(DEDUPE);
+        assert_eq!(claims.begin(&hundred), Ok(vec![Found::Ours; 100]));
+        // At each before and after its claim, at the head, and twice at each place that is cleared.
+        let looks = store.looks.get() - before;
+        assert!(looks <= 100 + 100 + 1 + 2 * 17, "{looks}");
+        assert_eq!(claims.finish(&hundred), Ok(()));
+        pass(u64::from(DEDUPE.window_s) + 3 * LEASE_S);
+    }
 }
 
 #[test]
