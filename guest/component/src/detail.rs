@@ -19,7 +19,7 @@ variants! {
 
 records! {
     "message": core::Message<'_> {
-        id, timestamp, from, to, from_user_id, username, group_id, context_id, referral, direction, status,
+        id, timestamp, from, to, from_user_id, from_parent_user_id, username, group_id, context_id, referral, direction, status,
         processing_status, origin, has_media, rendered, transcript, media_url, media_data, contact_name, content, statuses, errors,
         conversation,
     }
@@ -52,10 +52,10 @@ records! {
 
     "message-error": core::MessageError<'_> { code, title, message, details, href }
 
-    "status": core::Status<'_> { id, status, timestamp, recipient_id, errors, pricing }
+    "status": core::Status<'_> { id, status, timestamp, recipient_id, participant_id, errors, pricing }
 
     "conversation": core::Conversation<'_> {
-        id, phone_number, status, contact_name, username, business_scoped_user_id, last_active_at, created_at, updated_at,
+        id, phone_number, status, contact_name, username, business_scoped_user_id, parent_business_scoped_user_id, last_active_at, created_at, updated_at,
         activity,
     }
 
@@ -64,8 +64,8 @@ records! {
     "conversation-event": core::ConversationEvent<'_> { conversation, inactive_minutes, since_message_id }
 
     "contact-event": core::ContactEvent<'_> {
-        id, customer_id, wa_id, profile_name, display_name, username, business_scoped_user_id,
-        previous_business_scoped_user_id, marketing,
+        id, customer_id, wa_id, profile_name, display_name, username, business_scoped_user_id, parent_business_scoped_user_id,
+        previous_business_scoped_user_id, previous_parent_business_scoped_user_id, marketing,
     }
 
     "marketing-preference": core::MarketingPreference<'_> { status, previous_status, detail, occurred_at, sequence }
@@ -75,7 +75,7 @@ records! {
     }
 
     "account-event": core::AccountEvent<'_> {
-        id, occurred_at, project_id, phone_number_ids, restrictions, violation_type, ban_state,
+        id, occurred_at, project_id, phone_number_ids, restrictions, violation_type, violation_remediation, ban_state,
     }
 
     "restriction": core::Restriction<'_> { r#type, expires_at }

@@ -212,10 +212,7 @@ exports! {
         let head = head(Run::new(method, method_len), Run::new(path, path_len), &headers);
         let request = core::Request { head, body: Run::new(body, body_len).list() };
         let events = lift::indices(Run::new(events, events_len));
-        match gate.delivery(&headers, request.body) {
-            Ok(delivery) => gate.narrow(&request, &delivery, Run::new(target, target_len).text(), &events),
-            Err(_) => Vec::new(),
-        }
+        gate.narrow(&request, &gate.contents(&request), Run::new(target, target_len).text(), &events)
     }
 
     #["hookgate:kapso/gate@0.1.0#[method]gate.settle", "cabi_post_hookgate:kapso/gate@0.1.0#[method]gate.settle"]

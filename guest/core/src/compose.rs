@@ -13,6 +13,7 @@ use crate::index::Index;
 use crate::json::{is_visible_without, same};
 use crate::normalize;
 use crate::policy::BodyForm;
+use crate::route::Matched;
 use crate::verify::{SIGNATURE_HEADERS, SignatureHeader};
 
 /// The longest value that is set as a header, in bytes before encoding. A longer one is left out.
@@ -69,7 +70,7 @@ impl BodyOut {
 
 impl Gate {
     /// The messages for a target when only some of its events are still to be delivered: `events` is a part of what `decide`
-    /// said for that target and this request.
+    /// said for that target and this request, and `delivery` what it read.
     pub fn narrow(
         &self,
         request: &Request<'_>,
@@ -80,10 +81,11 @@ impl Gate {
         let source = self.source(request.head.path_only());
         let target = self.targets.iter().find(|known| known.name == target);
         let (Some(source), Some(target)) = (source, target) else { return Vec::new() };
-        let routes: Vec<_> = delivery.events.iter().map(|event| self.route(event, Some(&source.name))).collect();
+        let envelope = Envelope { gate: self, source, request, delivery };
+        let routes: Vec<_> = delivery.events.iter().map(|event| self.named(&envelope.matched(event))).collect();
         let events: Vec<_> = events.iter().copied().filter(|index| *index < delivery.events.len()).collect();
         let whole = events.len() == delivery.events.len();
-        Envelope { gate: self, source, request, delivery, readable: true }.messages(target, &events, whole, &routes)
+        envelope.messages(target, &events, whole, &routes)
     }
 }
 
@@ -93,18 +95,21 @@ pub(crate) struct Envelope<'e, 'a> {
     pub(crate) source: &'a Source,
     pub(crate) request: &'e Request<'a>,
     pub(crate) delivery: &'e Delivery<'a>,
-    /// Whether the body could be read.
-    pub(crate) readable: bool,
 }
 
 impl<'a> Envelope<'_, 'a> {
-    /// Routes every event and composes what each target gets. What cannot be read goes to `otherwise`.
+    /// Where an event goes. What cannot be read goes to `otherwise`.
+    fn matched(&self, event: &Event<'_>) -> Matched<'a> {
+        let rules = &self.gate.rules;
+        if self.delivery.readable { rules.route(event, Some(&self.source.name)) } else { rules.otherwise() }
+    }
+
+    /// Routes every event and composes what each target gets.
     pub(crate) fn dispatch(&self) -> (Vec<Route<'a>>, Vec<Dispatch<'a>>) {
         let mut shares = vec![Vec::new(); self.gate.targets.len()];
         let mut routes = Vec::with_capacity(self.delivery.events.len());
         for (index, event) in self.delivery.events.iter().enumerate() {
-            let rules = &self.gate.rules;
-            let matched = if self.readable { rules.route(event, Some(&self.source.name)) } else { rules.otherwise() };
+            let matched = self.matched(event);
             let mut targets = Vec::with_capacity(matched.targets.len());
             for &target in matched.targets {
                 if let (Some(target), Some(share)) = (self.gate.targets.get(target), shares.get_mut(target)) {
@@ -146,7 +151,7 @@ impl<'a> Envelope<'_, 'a> {
         }
         let body = self.request.body;
         let body = match target.body {
-            BodyForm::Normalized if self.readable => {
+            BodyForm::Normalized if self.delivery.readable => {
                 BodyOut::Rewritten(normalize::body(&self.source.name, self.delivery, events, body))
             }
             _ if whole => BodyOut::AsReceived,

@@ -12,7 +12,8 @@ use crate::http::{Head, Header, Response, values};
 use crate::json::{self, ParseError};
 use crate::parse;
 use crate::redirect::Redirect;
-use crate::verify::{Rejection, Signatures, Verifier};
+use crate::route::Matched;
+use crate::verify::{Rejection, Signatures, Verifier, Whose};
 
 /// A whole request.
 #[derive(Clone, Copy, Debug)]
@@ -155,9 +156,17 @@ impl Gate {
         parse::delivery(headers, body, self.limits.events)
     }
 
+    /// The same, of whatever body: one that cannot be read is one event.
+    pub fn contents<'a>(&self, request: &Request<'a>) -> Delivery<'a> {
+        self.read(request).delivery
+    }
+
     /// Which targets get this event, which came by the source named `source`, and which rule said so?
     pub fn route(&self, event: &Event<'_>, source: Option<&str>) -> Route<'_> {
-        let matched = self.rules.route(event, source);
+        self.named(&self.rules.route(event, source))
+    }
+
+    pub(crate) fn named<'g>(&'g self, matched: &Matched<'g>) -> Route<'g> {
         let targets = matched.targets.iter().filter_map(|index| self.targets.get(*index));
         Route { rule: matched.rule, targets: targets.map(|target| target.name.as_str()).collect() }
     }
@@ -199,8 +208,8 @@ impl Gate {
         now: u64,
     ) -> Result<(&'a str, Option<Said<'a>>), Rejection> {
         let mut said = source.keys.by_phone_number().then(|| self.read(request));
-        let ids = said.as_ref().map_or_else(Vec::new, |said| said.phone_number_ids(request.body));
-        let secret = verifier.finish(&source.keys, request.body, &ids)?;
+        let whose = said.as_ref().map(|said| said.whose(request.body)).unwrap_or_default();
+        let secret = verifier.finish(&source.keys, request.body, &whose)?;
         if let Some(max_age_s) = source.max_age_s {
             let said = said.get_or_insert_with(|| self.read(request));
             if too_old(&said.delivery, request.body, now, max_age_s) {
@@ -227,18 +236,20 @@ struct Said<'a> {
 }
 
 impl Said<'_> {
-    /// The phone numbers that a tenant's secret must be for. No tenant's speaks for a message that does not say whose it is, nor
-    /// for a body that cannot be read.
-    fn phone_number_ids<'b>(&self, body: &'b [u8]) -> Vec<Text<'b>> {
-        if self.unreadable.is_some() {
-            return Vec::new();
+    /// Whose it says that it is. No tenant's secret speaks for a message that does not say which number it is for, nor for a body
+    /// that cannot be read.
+    fn whose<'b>(&self, body: &'b [u8]) -> Whose<'b> {
+        if !self.delivery.readable {
+            return Whose::default();
         }
-        let mut ids = parse::phone_number_ids(body);
+        let mut phone_numbers = parse::phone_number_ids(body);
         let is_message = |event: &Event<'_>| event.direction.is_some() || event.message_id.is_some();
-        if self.delivery.events.iter().any(|event| event.phone_number_id.is_none() && is_message(event)) {
-            ids.push(Text::Borrowed(""));
+        let events = &self.delivery.events;
+        if events.iter().any(|event| event.phone_number_id.is_none() && is_message(event)) {
+            phone_numbers.push(Text::Borrowed(""));
         }
-        ids
+        let of_project = matches!(&**events, [event] if event.kind == Kind::Project && !is_message(event));
+        Whose { phone_numbers, of_project }
     }
 }
 
@@ -273,8 +284,7 @@ impl Intake {
             Err(rejection) => return Decision::Respond(refuse(Some(source), rejection)),
         };
         let Said { delivery, unreadable } = said.unwrap_or_else(|| gate.read(request));
-        let readable = unreadable.is_none();
-        let (routes, dispatches) = Envelope { gate, source, request, delivery: &delivery, readable }.dispatch();
+        let (routes, dispatches) = Envelope { gate, source, request, delivery: &delivery }.dispatch();
         let proof = Proof { source: &source.name, secret };
         Decision::Deliver(Deliver { proof, unreadable, delivery, routes, dispatches })
     }

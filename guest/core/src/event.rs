@@ -102,6 +102,8 @@ pub struct Batch<'a> {
 /// What one webhook request says.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Delivery<'a> {
+    /// Whether the body could be read. If not, the delivery is one event that is all of it.
+    pub readable: bool,
     /// The kind of webhook it came from.
     pub kind: Kind,
     /// The event's name.

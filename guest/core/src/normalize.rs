@@ -7,14 +7,21 @@ use crate::event::{Delivery, Event};
 use crate::json;
 use crate::write::{Write, Writer};
 
+/// The bytes of an event's members without what they say, and some of that of the delivery.
+const EACH: usize = 1024;
+
 /// The normalised body for the events named by `events`.
 pub(crate) fn body(source: &str, delivery: &Delivery<'_>, events: &[usize], body: &[u8]) -> Vec<u8> {
     let body = json::text(body).unwrap_or_default();
-    let mut writer = Writer::default();
+    let items = || events.iter().filter_map(|index| delivery.events.get(*index));
+    let received: usize = items().map(|event| event.span.end.saturating_sub(event.span.start)).sum();
+    // What is said in a message stands there three times, and each event has all members. Guessed too low it is only slower: what is
+    // outgrown is not freed before the call ends.
+    let room = received.saturating_mul(3).saturating_add(events.len().saturating_mul(EACH));
+    let mut writer = Writer::with_capacity(room);
     writer.object(|writer| {
         writer.member("delivery", &Envelope { source, delivery });
-        let items = events.iter().filter_map(|index| delivery.events.get(*index));
-        writer.member("events", &items.map(|event| Item { event, body }).collect::<Vec<_>>());
+        writer.member("events", &items().map(|event| Item { event, body }).collect::<Vec<_>>());
     });
     writer.finish()
 }

@@ -138,7 +138,9 @@ impl<'a> Read<'a> for Option<bool> {
 
 impl<'a> Read<'a> for Option<Span> {
     fn read(&mut self, reader: &mut Reader<'a>) -> Result<()> {
-        *self = Some(reader.skip()?);
+        let is_null = reader.at_null();
+        let span = reader.skip()?;
+        *self = (!is_null).then_some(span);
         Ok(())
     }
 }

@@ -262,7 +262,8 @@ impl Keys {
         for (id, secrets) in tenants {
             secrets.0.into_iter().for_each(|secret| by_id.push(&id, place(secret)));
         }
-        let rounds = by_id.longest().max(listed.len());
+        // A project's body is tried with both.
+        let rounds = by_id.longest().saturating_add(listed.len());
         Self { keys, listed, tenants: by_id, rounds }
     }
 
@@ -276,6 +277,15 @@ impl Keys {
         let fits = id.len() <= PHONE_NUMBER_ID_LEN.saturating_mul(4) && id.chars().count() <= PHONE_NUMBER_ID_LEN;
         fits.then(|| self.tenants.get(id)).flatten()
     }
+}
+
+/// Whose a body says that it is: before it is verified, and only where secrets are looked up by phone number.
+#[derive(Default)]
+pub(crate) struct Whose<'b> {
+    /// The ids of the phone numbers that it names, in its order.
+    pub(crate) phone_numbers: Vec<Text<'b>>,
+    /// It is no tenant's but the project's, which says something about a number.
+    pub(crate) of_project: bool,
 }
 
 /// Hashes a body as it comes, where the first secret to try is known before the body.
@@ -302,41 +312,37 @@ impl Verifier {
         }
     }
 
-    /// Names the secret that matches. `body` is all that was fed; `phone_numbers` the ids that it names, in its order, which
-    /// matter only where secrets are looked up by phone number.
+    /// Names the secret that matches. `body` is all that was fed; `whose` is what it says of itself.
     ///
-    /// The secrets tried are those of the first id that the source knows, or the listed ones where it knows none. Every id
-    /// of the body must belong to a tenant with the secret that matched: a tenant's secret says nothing about another's
-    /// number.
+    /// The secrets tried are those of the first id that the source knows, or the listed ones where it knows none, or where the
+    /// project says something about its number. Every id of the body must belong to a tenant with the tenant's secret that matched: that
+    /// says nothing about another's number.
     ///
     /// # Errors
     /// `WrongSignature` or `UnknownTenant`, at the same cost.
-    pub(crate) fn finish<'k>(
-        self,
-        keys: &'k Keys,
-        body: &[u8],
-        phone_numbers: &[Text<'_>],
-    ) -> Result<&'k str, Rejection> {
-        self.judge(keys, phone_numbers, |key| key.digest(black_box(body)))
+    pub(crate) fn finish<'k>(self, keys: &'k Keys, body: &[u8], whose: &Whose<'_>) -> Result<&'k str, Rejection> {
+        self.judge(keys, whose, |key| key.digest(black_box(body)))
     }
 
     fn judge<'k>(
         self,
         keys: &'k Keys,
-        phone_numbers: &[Text<'_>],
+        whose: &Whose<'_>,
         mut hash: impl FnMut(&Key) -> Digest,
     ) -> Result<&'k str, Rejection> {
-        let tenant = phone_numbers.iter().find_map(|id| keys.tenant(id));
-        let candidates = tenant.unwrap_or(&keys.listed);
+        let Whose { phone_numbers, of_project } = whose;
+        let theirs = phone_numbers.iter().find_map(|id| keys.tenant(id)).unwrap_or_default();
+        let listed = if theirs.is_empty() || *of_project { &*keys.listed } else { &[] };
         let mut streamed = self.first.map(Mac::finalize);
-        let mut reason = if candidates.is_empty() { Rejection::UnknownTenant } else { Rejection::WrongSignature };
-        for index in candidates {
+        let tried = theirs.len().saturating_add(listed.len());
+        let mut reason = if tried == 0 { Rejection::UnknownTenant } else { Rejection::WrongSignature };
+        for (place, index) in theirs.iter().chain(listed).enumerate() {
             let Some((secret, key)) = keys.keys.get(*index) else { continue };
             let digest = streamed.take().unwrap_or_else(|| hash(key));
             if !self.signatures.have(&digest) {
                 continue;
             }
-            let all_theirs = tenant.is_none()
+            let all_theirs = place >= theirs.len()
                 || phone_numbers.iter().all(|id| keys.tenant(id).is_some_and(|secrets| secrets.contains(index)));
             if all_theirs {
                 return Ok(secret);
@@ -344,7 +350,7 @@ impl Verifier {
             reason = Rejection::UnknownTenant;
         }
         if let Some((_, decoy)) = keys.keys.first() {
-            for _ in candidates.len()..keys.rounds {
+            for _ in tried..keys.rounds {
                 black_box(hash(decoy));
             }
         }

@@ -38,6 +38,11 @@ pub(crate) trait Write {
 pub(crate) struct Writer(Vec<u8>);
 
 impl Writer {
+    /// With room for so many bytes.
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
+        Self(Vec::with_capacity(bytes))
+    }
+
     /// What was written.
     pub(crate) fn finish(self) -> Vec<u8> {
         self.0

@@ -94,6 +94,26 @@ fn a_result_says_why_the_sender_is_answered_so() {
 }
 
 #[test]
+fn what_cannot_be_read_is_narrowed_to_itself() {
+    let policy = r#"{
+        "sources": [{"name": "s", "path": "/hook", "secrets": ["S"]}],
+        "rules": [{"name": "all", "when": {"kind": "unknown"}, "to": ["rest"]}],
+        "otherwise": {"to": ["rest"]},
+        "targets": {"rest": {"url": "http://rest.test/", "body": "normalized"}}
+    }"#;
+    let gate = Gate::compile(policy, &[Secret { name: "S", value: "secret" }]).unwrap();
+    let body = b"no JSON";
+    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(b"secret").unwrap();
+    mac.update(body);
+    let signature = hex::encode(mac.finalize().into_bytes());
+    let headers = [Header { name: "X-Webhook-Signature", value: signature.as_bytes() }];
+    let request = Request { head: Head { method: "POST", path: "/hook", headers: &headers }, body };
+    let Decision::Deliver(deliver) = gate.decide(&request, 0) else { panic!("refused") };
+    let [dispatch] = &deliver.dispatches[..] else { panic!("one target") };
+    assert_eq!(gate.narrow(&request, &gate.contents(&request), "rest", &[0]), dispatch.messages);
+}
+
+#[test]
 fn what_is_left_is_narrowed_to_exactly_that() {
     let item =
         |id: &str| format!(r#"{{"message":{{"id":"{id}","kapso":{{"direction":"inbound"}}}},"phone_number_id":"1"}}"#);

@@ -36,6 +36,41 @@ fn received(kapso: Value, conversation: Value) -> Value {
 }
 
 #[test]
+fn a_null_is_nothing() {
+    let mut body = received(json!({"direction": "inbound"}), json!({}));
+    body["message"]["referral"] = Value::Null;
+    assert!(message("whatsapp.message.received", &body, |message| message.referral.is_none()));
+    body["message"]["referral"] = json!({"source_type": "ad"});
+    assert!(message("whatsapp.message.received", &body, |message| message.referral.is_some()));
+}
+
+#[test]
+fn ids_of_a_parent_and_what_to_do_about_a_violation_are_said() {
+    let contact = json!({
+        "contact": {"id": "c", "parent_business_scoped_user_id": "US.ENT.2"},
+        "previous": {"parent_business_scoped_user_id": "US.ENT.1"},
+    });
+    detail("whatsapp.contact.identity_changed", &contact, |detail| {
+        let Detail::Contact(contact) = detail else { panic!("{detail:?}") };
+        assert_eq!(text(contact.parent_business_scoped_user_id).as_deref(), Some("US.ENT.2"));
+        assert_eq!(text(contact.previous_parent_business_scoped_user_id).as_deref(), Some("US.ENT.1"));
+    });
+    let account = json!({"event": "whatsapp.account.violation", "project": {"id": "p"},
+        "violation": {"type": "SCAM", "remediation": "appeal"}});
+    detail("whatsapp.account.violation", &account, |detail| {
+        let Detail::Account(account) = detail else { panic!("{detail:?}") };
+        assert_eq!(text(account.violation_remediation).as_deref(), Some("appeal"));
+    });
+    let mut body = received(json!({"direction": "inbound"}), json!({"parent_business_scoped_user_id": "US.ENT.3"}));
+    body["message"]["from_parent_user_id"] = json!("US.ENT.3");
+    message("whatsapp.message.received", &body, |message| {
+        assert_eq!(text(message.from_parent_user_id).as_deref(), Some("US.ENT.3"));
+        let conversation = message.conversation.as_ref().unwrap();
+        assert_eq!(text(conversation.parent_business_scoped_user_id).as_deref(), Some("US.ENT.3"));
+    });
+}
+
+#[test]
 fn a_contacts_name_is_found_in_each_of_its_places() {
     let kapso = || json!({"direction": "inbound", "status": "received"});
     let beside = json!({"direction": "inbound", "status": "received", "contact_name": "Ana"});

@@ -20,6 +20,8 @@ written! {
         pub to: Option<JsonStr<'a>>,
         /// The business-scoped user id.
         pub from_user_id: Option<JsonStr<'a>>,
+        /// That of the portfolio's parent, where there is one.
+        pub from_parent_user_id: Option<JsonStr<'a>>,
         /// Includes the `@`.
         pub username: Option<JsonStr<'a>>,
         /// The group that it was sent in.
@@ -328,6 +330,9 @@ record! {
         pub timestamp: Option<JsonStr<'a>> = "timestamp",
         /// Whom it was sent to.
         pub recipient_id: Option<JsonStr<'a>> = "recipient_id",
+        /// Whose status it is, of a message to a group, which is the recipient.
+        pub participant_id: Option<JsonStr<'a>> = "recipient_participant_id" | "participant_recipient_id"
+            | "recipient_participant_user_id",
         /// Why it failed.
         pub errors: Vec<MessageError<'a>> = "errors",
         /// The raw JSON of what it costs.
@@ -350,6 +355,8 @@ record! {
         pub username: Option<JsonStr<'a>> = "username",
         /// The business-scoped user id.
         pub business_scoped_user_id: Option<JsonStr<'a>> = "business_scoped_user_id",
+        /// That of the portfolio's parent, where there is one.
+        pub parent_business_scoped_user_id: Option<JsonStr<'a>> = "parent_business_scoped_user_id",
         /// ISO 8601.
         pub last_active_at: Option<JsonStr<'a>> = "last_active_at",
         /// ISO 8601.

@@ -39,8 +39,12 @@ record! {
         pub username: Option<JsonStr<'a>> = "username",
         /// The business-scoped user id.
         pub business_scoped_user_id: Option<JsonStr<'a>> = "business_scoped_user_id",
+        /// That of the portfolio's parent, where there is one.
+        pub parent_business_scoped_user_id: Option<JsonStr<'a>> = "parent_business_scoped_user_id",
         /// What it was before.
         pub previous_business_scoped_user_id: Option<JsonStr<'a>>,
+        /// What that of the parent was before.
+        pub previous_parent_business_scoped_user_id: Option<JsonStr<'a>>,
         /// `whatsapp.contact.marketing_preference_changed`.
         pub marketing: Option<MarketingPreference<'a>>,
     }
@@ -97,6 +101,8 @@ written! {
         pub restrictions: Vec<Restriction<'a>>,
         /// What was violated.
         pub violation_type: Option<JsonStr<'a>>,
+        /// What Meta asks to be done about it.
+        pub violation_remediation: Option<JsonStr<'a>>,
         /// `DISABLE` or `REINSTATE`.
         pub ban_state: Option<JsonStr<'a>>,
     }
@@ -248,10 +254,17 @@ record! {
         disconnection: Disconnection<'a> = "disconnection",
         phone_numbers: Vec<Named<'a>> = "phone_numbers",
         restrictions: Vec<Restriction<'a>> = "restrictions",
-        violation: Restriction<'a> = "violation",
+        violation: Violation<'a> = "violation",
         ban_state: Option<JsonStr<'a>> = "ban" . "state",
         handoff: Handoff<'a> = "handoff",
         error: Failure<'a> = "error",
+    }
+}
+
+record! {
+    struct Violation<'a> {
+        r#type: Option<JsonStr<'a>> = "type",
+        remediation: Option<JsonStr<'a>> = "remediation",
     }
 }
 
@@ -345,6 +358,7 @@ impl<'a> Payload<'a> {
         if let Some(contact) = raw.contact.take() {
             return Detail::Contact(ContactEvent {
                 previous_business_scoped_user_id: raw.previous.business_scoped_user_id,
+                previous_parent_business_scoped_user_id: raw.previous.parent_business_scoped_user_id,
                 marketing: raw.marketing_preference.take(),
                 ..contact
             });
@@ -421,6 +435,7 @@ impl<'a> Payload<'a> {
             phone_number_ids: raw.phone_numbers.into_iter().filter_map(|number| number.id).collect(),
             restrictions: raw.restrictions,
             violation_type: raw.violation.r#type,
+            violation_remediation: raw.violation.remediation,
             ban_state: raw.ban_state,
         })
     }

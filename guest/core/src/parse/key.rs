@@ -46,16 +46,16 @@ pub(super) fn of_item(event: &Event<'_>, parts: &Parts<'_>, bytes: &[u8]) -> Str
 /// recipient, and where that is a group, of one of its participants.
 pub(super) fn of_meta(
     event: &Event<'_>,
-    [recipient, participant]: &[Option<Text<'_>>; 2],
+    recipients: Option<[Option<Text<'_>>; 2]>,
     entry: [&str; 2],
     bytes: &[u8],
 ) -> String {
-    match (&event.phone_number_id, &event.message_id, &event.direction) {
-        (Some(number), Some(id), Some(direction)) => {
+    match (recipients, &event.phone_number_id, &event.message_id, &event.direction) {
+        (Some([recipient, participant]), Some(number), Some(id), Some(direction)) => {
             let status = event.status.as_deref().unwrap_or("-");
             let recipient = recipient.as_deref().unwrap_or("-");
             match participant {
-                Some(participant) => join(&["meta", number, id, direction, status, recipient, participant]),
+                Some(participant) => join(&["meta", number, id, direction, status, recipient, &participant]),
                 None => join(&["meta", number, id, direction, status, recipient]),
             }
         }

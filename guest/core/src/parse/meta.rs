@@ -55,6 +55,8 @@ record! {
         id: Option<JsonStr<'a>> = "id",
         status: Option<JsonStr<'a>> = "status",
         timestamp: Option<u64> = "timestamp",
+        /// `payment` where it is about what the message asks to be paid.
+        r#type: Option<JsonStr<'a>> = "type",
         recipient: Option<JsonStr<'a>> = "recipient_id",
         /// Of a message to a group, which is the recipient: whose status this is.
         participant: Option<JsonStr<'a>> = "recipient_participant_id" | "participant_recipient_id"
@@ -155,7 +157,7 @@ impl<'a> Entries<'a> {
             };
             let recipients = happening.fill(&mut event);
             let entry = [id, time].map(|text| text.map_or("", JsonStr::raw));
-            event.item_key = key::of_meta(&event, &recipients, entry, span.of(body));
+            event.item_key = key::of_meta(&event, recipients, entry, span.of(body));
             self.events.push(event);
         }
     }
@@ -183,6 +185,7 @@ impl<'a> Entries<'a> {
             events.push(event);
         }
         Ok(Delivery {
+            readable: true,
             kind: Kind::Meta,
             name: None,
             name_origin: NameOrigin::None,
@@ -292,17 +295,18 @@ fn list<'a>(
 
 impl<'a> Happening<'a> {
     /// Writes what happened into the event, in Kapso's words, and returns what tells a message's statuses apart: its recipient, and
-    /// which participant of a group that is.
-    fn fill(self, event: &mut Event<'a>) -> [Option<Text<'a>>; 2] {
+    /// which participant of a group that is. None if that is not enough: a payment can be tried, and fail, more than once.
+    fn fill(self, event: &mut Event<'a>) -> Option<[Option<Text<'a>>; 2]> {
         let (message, direction, status) = match self {
             Self::Changed(status) => {
                 event.message_id = status.id.map(JsonStr::text);
                 event.direction = Some(Text::Borrowed("outbound"));
                 event.status = status.status.map(JsonStr::text);
                 event.timestamp = status.timestamp;
-                return [status.recipient, status.participant].map(|id| id.map(JsonStr::text));
+                let is_payment = status.r#type.is_some_and(|kind| kind.plain() == Some("payment"));
+                return (!is_payment).then(|| [status.recipient, status.participant].map(|id| id.map(JsonStr::text)));
             }
-            Self::Other => return [None, None],
+            Self::Other => return None,
             Self::Received(message) => (message, "inbound", "received"),
             Self::Echoed(message) => {
                 event.origin = Some(Text::Borrowed("business_app"));
@@ -316,6 +320,6 @@ impl<'a> Happening<'a> {
         event.message_type = message.r#type.map(JsonStr::text);
         event.direction = Some(Text::Borrowed(direction));
         event.status = Some(Text::Borrowed(status));
-        [None, None]
+        Some([None, None])
     }
 }

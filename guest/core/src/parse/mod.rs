@@ -132,6 +132,7 @@ pub(crate) fn unreadable<'a>(headers: &[Header<'a>], body: &'a [u8]) -> Delivery
     let mut event = blank(Kind::Unknown, name.clone(), Span { start: 0, end: body.len() });
     event.item_key = key::of_bytes(body);
     Delivery {
+        readable: false,
         kind: Kind::Unknown,
         name_origin: if name.is_some() { NameOrigin::Header } else { NameOrigin::None },
         name,
@@ -246,6 +247,7 @@ impl<'a> Root<'a> {
             }
         }
         Ok(Delivery {
+            readable: true,
             kind: resolved.kind,
             name: resolved.name,
             name_origin: resolved.origin,

@@ -59,7 +59,8 @@ described! {
         #[cfg_attr(feature = "schema", schemars(extend("default" = "kapso")))]
         pub(crate) scheme: Option<Scheme>,
         /// Names of secrets, tried in turn: the new one first, then the one that is being replaced. Beside
-        /// `secrets_by_phone_number` they serve deliveries none of whose `phone_number_id`s is listed there.
+        /// `secrets_by_phone_number` they serve deliveries none of whose `phone_number_id`s is listed there, and the project's
+        /// events about those that are.
         pub(crate) secrets: Option<Vec<NamedSecret<Key>>>,
         /// Names of secrets by `phone_number_id`, for many tenants on one path. The phone number in the body selects
         /// the secrets to try; every number in the body must list the secret that matched.

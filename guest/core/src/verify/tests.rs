@@ -32,21 +32,25 @@ fn signed_with(name: &str, body: &[u8]) -> Signatures {
     Signatures::read(Scheme::Kapso, false, &headers).unwrap()
 }
 
-fn ids<'a>(numbers: &[&'a str]) -> Vec<Text<'a>> {
-    numbers.iter().copied().map(Text::Borrowed).collect()
+fn of_tenants<'a>(numbers: &[&'a str]) -> Whose<'a> {
+    Whose { phone_numbers: numbers.iter().copied().map(Text::Borrowed).collect(), of_project: false }
+}
+
+fn of_project<'a>(numbers: &[&'a str]) -> Whose<'a> {
+    Whose { of_project: true, ..of_tenants(numbers) }
 }
 
 fn verify<'k>(keys: &'k Keys, signer: &str, numbers: &[&str]) -> Result<&'k str, Rejection> {
     let mut verifier = Verifier::new(keys, signed_with(signer, BODY));
     verifier.feed(BODY);
-    verifier.finish(keys, BODY, &ids(numbers))
+    verifier.finish(keys, BODY, &of_tenants(numbers))
 }
 
 /// How many whole digests an answer cost, the streamed one among them.
-fn cost(keys: &Keys, signer: &str, numbers: &[&str]) -> (Result<(), Rejection>, usize) {
+fn cost(keys: &Keys, signer: &str, whose: &Whose<'_>) -> (Result<(), Rejection>, usize) {
     let verifier = Verifier::new(keys, signed_with(signer, BODY));
     let mut digests = usize::from(verifier.first.is_some());
-    let answer = verifier.judge(keys, &ids(numbers), |key| {
+    let answer = verifier.judge(keys, whose, |key| {
         digests += 1;
         key.digest(BODY)
     });
@@ -99,7 +103,7 @@ fn a_signature_is_64_digits_of_either_case_with_blanks_around_and_an_optional_pr
     let with = |value: &[u8]| {
         let headers = [Header { name: "x-webhook-signature", value }];
         let signatures = Signatures::read(Scheme::Kapso, false, &headers)?;
-        Verifier { signatures, first: None }.finish(&keys, BODY, &[])
+        Verifier { signatures, first: None }.finish(&keys, BODY, &Whose::default())
     };
     for genuine in [
         digits.clone(),
@@ -193,7 +197,7 @@ fn with_any_one_of_two_signatures_is_enough() {
             Header { name: "x-hub-signature-256", value: meta.as_bytes() },
         ];
         let signatures = Signatures::read(Scheme::Any, false, &headers).unwrap();
-        assert_eq!(Verifier { signatures, first: None }.finish(&keys, BODY, &[]), expected);
+        assert_eq!(Verifier { signatures, first: None }.finish(&keys, BODY, &Whose::default()), expected);
     }
 }
 
@@ -245,6 +249,20 @@ fn listed_secrets_serve_numbers_that_the_table_does_not_know() {
 }
 
 #[test]
+fn listed_secrets_say_what_the_project_says_about_a_tenants_number() {
+    let keys = by_phone_number(&[("1", &["A"]), ("2", &["B"])], &["REST"]);
+    let verify = |signer, numbers: &[&str]| {
+        Verifier::new(&keys, signed_with(signer, BODY)).finish(&keys, BODY, &of_project(numbers))
+    };
+    for numbers in [&["1"][..], &["1", "2"], &["9", "1"], &["9"], &[]] {
+        assert_eq!(verify("REST", numbers), Ok("REST"), "{numbers:?}");
+    }
+    assert_eq!(verify("A", &["1"]), Ok("A"));
+    assert_eq!(verify("B", &["1"]), Err(Rejection::WrongSignature));
+    assert_eq!(verify("A", &["1", "2"]), Err(Rejection::UnknownTenant));
+}
+
+#[test]
 fn an_id_of_more_than_64_characters_is_not_looked_up() {
     let (longest, longer) = ("é".repeat(64), "é".repeat(65));
     let keys = by_phone_number(&[(&longest, &["A"]), (&longer, &["A"])], &[]);
@@ -257,18 +275,21 @@ fn every_failure_costs_the_same() {
     let tenants: &[(&str, &[&str])] = &[("1", &["A"]), ("2", &["B", "B_OLD", "B_OLDER"]), ("3", &["C"])];
     for others in [&[][..], &["REST"][..], &["1", "2", "3", "4"][..]] {
         let keys = by_phone_number(tenants, others);
-        let rounds = others.len().max(3);
+        let rounds = others.len() + 3;
         for numbers in [&["1"][..], &["2"], &["9"], &[], &["1", "2"], &["9", "1"]] {
             for signer in ["nobody's", "A"] {
-                if let (Err(reason), digests) = cost(&keys, signer, numbers) {
-                    assert_eq!(digests, rounds, "{reason} {signer} {numbers:?}");
+                for whose in [of_tenants(numbers), of_project(numbers)] {
+                    if let (Err(reason), digests) = cost(&keys, signer, &whose) {
+                        assert_eq!(digests, rounds, "{reason} {signer} {numbers:?}");
+                    }
                 }
             }
         }
-        assert_eq!(cost(&keys, "A", &["1"]), (Ok(()), 1));
-        assert_eq!(cost(&keys, "B_OLD", &["2"]), (Ok(()), 2));
+        assert_eq!(cost(&keys, "A", &of_tenants(&["1"])), (Ok(()), 1));
+        assert_eq!(cost(&keys, "B_OLD", &of_tenants(&["2"])), (Ok(()), 2));
     }
-    assert_eq!(cost(&listed(&["A", "B"]), "C", &[]), (Err(Rejection::WrongSignature), 2));
+    let nobodys = Whose::default();
+    assert_eq!(cost(&listed(&["A", "B"]), "C", &nobodys), (Err(Rejection::WrongSignature), 2));
 }
 
 #[test]
@@ -276,7 +297,7 @@ fn one_digest_for_a_genuine_delivery_however_many_tenants() {
     let names: Vec<_> = (0..1000).map(|number| (number.to_string(), format!("S{number}"))).collect();
     let tenants = names.iter().map(|(id, name)| (id.clone(), NonEmpty(secrets(&[name])))).collect();
     let keys = Keys::new(vec![], tenants);
-    assert_eq!(cost(&keys, "S789", &["789"]), (Ok(()), 1));
+    assert_eq!(cost(&keys, "S789", &of_tenants(&["789"])), (Ok(()), 1));
 }
 
 #[test]
@@ -311,7 +332,7 @@ proptest! {
             verifier.feed(&body[piece[0]..piece[1]]);
         }
         let expected = if signer == "OTHER" { Err(Rejection::WrongSignature) } else { Ok(signer) };
-        prop_assert_eq!(verifier.finish(&keys, &body, &[]), expected);
+        prop_assert_eq!(verifier.finish(&keys, &body, &Whose::default()), expected);
     }
 
     #[test]
@@ -322,7 +343,7 @@ proptest! {
         other[at.index(body.len())] ^= 1_u8 << bit;
         let mut verifier = Verifier::new(&keys, signatures);
         verifier.feed(&other);
-        prop_assert_eq!(verifier.finish(&keys, &other, &[]), Err(Rejection::WrongSignature));
+        prop_assert_eq!(verifier.finish(&keys, &other, &Whose::default()), Err(Rejection::WrongSignature));
     }
 
     #[test]
