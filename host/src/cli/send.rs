@@ -70,7 +70,8 @@ pub(super) struct Args {
     forge: f64,
 
     /// The share of deliveries that are sent again although they were accepted, from 0 to 1: the same bytes under the same key,
-    /// under a new key, under another event's name, or without the headers that nobody signs.
+    /// under a new key (at the same time, as a second webhook's would come), under another event's name, or without the headers that
+    /// nobody signs.
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
     duplicate: f64,
 

@@ -26,6 +26,23 @@ pub enum Scope {
     Number(String),
 }
 
+impl Scope {
+    /// The number, if it is one's.
+    pub fn number(&self) -> Option<&str> {
+        match self {
+            Self::Project => None,
+            Self::Number(number) => Some(number),
+        }
+    }
+}
+
+/// Of a number, or of none.
+impl From<Option<String>> for Scope {
+    fn from(number: Option<String>) -> Self {
+        number.map_or(Self::Project, Self::Number)
+    }
+}
+
 /// What is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, clap::ValueEnum)]
 pub enum Kind {
@@ -88,8 +105,7 @@ impl Webhook {
 
     /// Whose events it gets.
     pub fn scope(&self) -> Scope {
-        let number = self.text("phone_number_id").or_else(|| self.text("whatsapp_config_id"));
-        number.map_or(Scope::Project, |number| Scope::Number(number.into()))
+        self.text("phone_number_id").or_else(|| self.text("whatsapp_config_id")).map(str::to_owned).into()
     }
 
     /// What deliveries are signed with.

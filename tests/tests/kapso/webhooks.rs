@@ -236,7 +236,12 @@ async fn what_kapso_would_refuse_is_never_sent() {
     refused(&["--url", URL, "--event", received, "--buffer-size", "0"], "1 to 100");
     refused(&["--url", URL, "--event", received, "--buffer-event", "whatsapp.message.sent"], "cannot be buffered");
     refused(&["--url", URL, "--event", received, "--inactivity-minutes", "1441"], "1 to 1440");
-    refused(&["--url", URL, "--event", received, "--secret", "NOWHERE"], "no value for NOWHERE");
+    refused(&["--url", URL, "--event", received, "--secret", "NOWHERE"], "no value for --secret");
+    let pasted = hookgate(
+        &kapso,
+        &["webhooks", "create", "--project", "--url", URL, "--event", "project.event", "--secret", "K=hush"],
+    );
+    assert!(pasted.status == 2 && !pasted.err.contains("hush"), "{}", pasted.err);
     refused(&["--url", URL, "--kind", "meta", "--buffer", "true"], "cannot buffer");
     assert_eq!(kapso.asked(), []);
 }

@@ -95,8 +95,7 @@ impl ScopeArgs {
     }
 
     pub(super) fn scope(&self) -> Scope {
-        let number = self.phone_number_id.as_ref().or(self.whatsapp_config_id.as_ref());
-        number.map_or(Scope::Project, |number| Scope::Number(number.clone()))
+        self.phone_number_id.clone().or_else(|| self.whatsapp_config_id.clone()).into()
     }
 }
 

@@ -20,7 +20,8 @@ pub(super) struct SettingsArgs {
     #[arg(long)]
     url: Option<String>,
 
-    /// An event to send; `hookgate webhooks events` lists them. May be repeated, or be a list with commas.
+    /// An event to send; `hookgate webhooks events` lists them. May be repeated, or be a list with commas. On change they take the
+    /// place of all that there are.
     #[arg(long = "event", value_name = "NAME", value_delimiter = ',')]
     events: Vec<String>,
 
@@ -83,7 +84,7 @@ impl SettingsArgs {
         let mut headers: BTreeMap<_, _> =
             self.header.iter().map(|Pair { name, value }| (name.clone(), value.to_string())).collect();
         for Pair { name, value: variable } in &self.header_from {
-            headers.insert(name.clone(), value_of(variable)?.expose().to_owned());
+            headers.insert(name.clone(), value_of("--header-from", variable)?.expose().to_owned());
         }
         let some = |list: &Vec<String>| (!list.is_empty()).then(|| list.clone());
         let given = self.buffer_window.is_some() || self.buffer_size.is_some() || !self.buffer_events.is_empty();
@@ -99,7 +100,7 @@ impl SettingsArgs {
             url: self.url.clone(),
             kind: None,
             events: some(&self.events),
-            secret_key: self.secret.as_deref().map(value_of).transpose()?,
+            secret_key: self.secret.as_deref().map(|name| value_of("--secret", name)).transpose()?,
             active: self.active,
             headers: (!headers.is_empty()).then_some(headers),
             buffer,
@@ -162,7 +163,8 @@ pub(super) fn keep<T>(
         (Err(error), Some(file), _) if !error.unsure => file.remove(),
         (Err(error), None, Some(made)) if error.unsure => {
             note("the secret that the webhook may have:");
-            writeln!(anstream::stdout(), "{}", made.expose())?;
+            // What Kapso said is told in any case.
+            let _ = writeln!(anstream::stdout(), "{}", made.expose());
         }
         _ => {}
     }
@@ -170,9 +172,12 @@ pub(super) fn keep<T>(
 }
 
 /// The value of `NAME`, or of the file that `NAME_FILE` names.
-fn value_of(name: &str) -> anyhow::Result<SecretKey> {
+fn value_of(option: &str, name: &str) -> anyhow::Result<SecretKey> {
     match from_env(name)?.filter(|value| !value.is_empty()) {
         Some(value) => Ok(value.as_str().into()),
-        None => bail!("no value for {name}: set the variable, or {name}_FILE to a file that holds it"),
+        // Not by its name: it may be the value.
+        None => bail!(
+            "no value for {option}: it takes the NAME of a variable; set that, or NAME_FILE to a file that holds the value"
+        ),
     }
 }

@@ -14,7 +14,7 @@ use super::super::gate::GateArgs;
 use super::super::text::{BAD, DIM, GOOD, NAME};
 use super::super::{block_on, is_broken_pipe};
 use super::{ApiArgs, YesArgs, note, print_json, refuse};
-use crate::kapso::sync::{Action, Change, Choices, Expected, Plan, Wanted};
+use crate::kapso::sync::{Action, Change, Choices, Expected, Plan, Wanted, Why};
 use crate::kapso::{Api, Names, Scope, Settings, Webhook};
 use crate::server::log::clean_to;
 
@@ -240,9 +240,12 @@ fn print_plan(plan: &Plan, base: &Url) -> io::Result<()> {
             Action::Keep(webhook, expected) => {
                 writeln!(out, "  {DIM}= right{DIM:#}  {} for the {}", shown(webhook), expected.scope.shown())?;
             }
-            Action::Delete(webhook, why) => writeln!(out, "  {BAD}- delete{BAD:#} {}: {why}", with_url(webhook))?,
+            Action::Delete(webhook, why) => {
+                writeln!(out, "  {BAD}- delete{BAD:#} {}: {}", with_url(webhook), why.as_str())?;
+            }
             Action::Leave(webhook, why) => {
-                writeln!(out, "  {DIM}? leave{DIM:#}  {}: {why}; --prune deletes it", with_url(webhook))?;
+                let pruned = if why.is_pruned() { "; --prune deletes it" } else { "" };
+                writeln!(out, "  {DIM}? leave{DIM:#}  {}: {}{pruned}", with_url(webhook), why.as_str())?;
             }
         }
     }
@@ -269,27 +272,23 @@ fn changes(webhook: &Webhook, change: &Change) -> String {
 }
 
 fn print_line(action: &Action) -> anyhow::Result<()> {
-    let scope = |scope: &Scope| match scope {
-        Scope::Project => Value::Null,
-        Scope::Number(id) => json!(id),
-    };
     let of = |name: &str, expected: &Expected| {
         json!({
             "action": name,
             "source": expected.source,
             "url": expected.url,
-            "phone_number_id": scope(&expected.scope),
+            "phone_number_id": expected.scope.number(),
             "kind": expected.kind.name(),
         })
     };
-    let other = |name: &str, webhook: &Webhook, why: &str| {
+    let other = |name: &str, webhook: &Webhook, why: Why| {
         json!({
             "action": name,
             "url": webhook.url(),
-            "phone_number_id": scope(&webhook.scope()),
+            "phone_number_id": webhook.scope().number(),
             "kind": webhook.kind(),
             "webhook_id": webhook.id(),
-            "why": why,
+            "why": why.as_str(),
         })
     };
     let (line, more) = match action {
@@ -308,8 +307,8 @@ fn print_line(action: &Action) -> anyhow::Result<()> {
             (of("change", expected), more)
         }
         Action::Keep(webhook, expected) => (of("keep", expected), json!({"webhook_id": webhook.id()})),
-        Action::Delete(webhook, why) => (other("delete", webhook, why), json!({})),
-        Action::Leave(webhook, why) => (other("leave", webhook, why), json!({})),
+        Action::Delete(webhook, why) => (other("delete", webhook, *why), json!({})),
+        Action::Leave(webhook, why) => (other("leave", webhook, *why), json!({})),
     };
     let mut fields = Map::new();
     for value in [line, more] {

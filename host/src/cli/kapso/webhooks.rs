@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::ExitCode;
 
-use anyhow::{anyhow, bail};
+use anyhow::bail;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
@@ -272,10 +272,7 @@ fn print_all(webhooks: &[Webhook], shown: &Shown) -> anyhow::Result<()> {
         return Ok(());
     }
     let columns = |webhook: &Webhook| {
-        let owner = match webhook.scope() {
-            Scope::Project => "project".into(),
-            Scope::Number(id) => id,
-        };
+        let owner = webhook.scope().number().unwrap_or("project").to_owned();
         let state = if webhook.is_active() { "active" } else { "paused" };
         let events = webhook.events().join(" ");
         [webhook.id().to_owned(), state.into(), owner, webhook.kind().to_owned(), webhook.url().to_owned(), events]
@@ -371,7 +368,7 @@ fn report(webhook: &Webhook, made: Option<SecretKey>, file: Option<SecretFile>, 
         }
         _ => made.as_ref(),
     };
-    if json {
+    let written = if json {
         let mut fields = webhook.without_secrets();
         if let Some(secret) = shown {
             fields.insert("secret_key".into(), secret.expose().into());
@@ -379,14 +376,18 @@ fn report(webhook: &Webhook, made: Option<SecretKey>, file: Option<SecretFile>, 
         print_json(&fields)
     } else if let Some(secret) = shown {
         note("its secret, which is not shown again unless asked for with --show-secrets:");
-        writeln!(anstream::stdout(), "{}", secret.expose()).map_err(|error| {
-            let id = webhook.id();
-            anyhow!(
-                "the secret could not be written ({error}): `hookgate webhooks show {id} --show-secrets --json` has it"
-            )
-        })
+        writeln!(anstream::stdout(), "{}", secret.expose()).map_err(Into::into)
     } else {
         Ok(())
+    };
+    match written {
+        Err(error) if shown.is_some() => {
+            let id = webhook.id();
+            bail!(
+                "the secret could not be written ({error}): `hookgate webhooks show {id} --show-secrets --json` has it"
+            )
+        }
+        written => written,
     }
 }
 

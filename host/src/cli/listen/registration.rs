@@ -119,11 +119,7 @@ impl Source {
                 "the source takes Meta's signatures, and Kapso's webhooks are signed by Kapso: its scheme must be kapso or any"
             );
         }
-        let number = match scope {
-            Scope::Number(id) => Some(id.as_str()),
-            Scope::Project => None,
-        };
-        let secret = gate::secret_of(source, number).map(str::to_owned);
+        let secret = gate::secret_of(source, scope.number()).map(str::to_owned);
         let secret = secret.ok_or_else(|| match scope {
             Scope::Number(id) => anyhow!("the source has no secret for the phone number {id}"),
             Scope::Project => anyhow!("the source has no `secrets`, which project webhooks are verified with"),

@@ -35,14 +35,10 @@ pub(super) struct Entry {
 
 impl Entry {
     pub(super) fn new(api_url: Option<&str>, client: &Client, scope: &Scope, url: &str, secret: &SecretKey) -> Self {
-        let phone_number_id = match scope {
-            Scope::Project => None,
-            Scope::Number(id) => Some(id.clone()),
-        };
         Entry {
             api_url: api_url.map(str::to_owned),
             key_sha256: Some(client.key_sha256()),
-            phone_number_id,
+            phone_number_id: scope.number().map(str::to_owned),
             url: url.to_owned(),
             secret_sha256: hex::encode(Sha256::digest(secret.expose())),
             id: None,
@@ -50,7 +46,7 @@ impl Entry {
     }
 
     pub(super) fn scope(&self) -> Scope {
-        self.phone_number_id.clone().map_or(Scope::Project, Scope::Number)
+        self.phone_number_id.clone().into()
     }
 
     /// Whether it was registered with this client's API key.

@@ -8,5 +8,5 @@ mod plan;
 mod rules;
 mod sources;
 
-pub(crate) use self::plan::{Action, Change, Plan};
+pub(crate) use self::plan::{Action, Change, Plan, Why};
 pub(crate) use self::sources::{Choices, Expected, Wanted};

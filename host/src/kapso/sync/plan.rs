@@ -29,9 +29,32 @@ pub(crate) enum Action {
     /// It is registered as it should be.
     Keep(Box<Webhook>, Expected),
     /// It is registered behind the public address, and the policy knows nothing of it.
-    Delete(Box<Webhook>, &'static str),
-    /// The same, and it stays, because nobody asked for it to go.
-    Leave(Box<Webhook>, &'static str),
+    Delete(Box<Webhook>, Why),
+    /// The same, and it stays, because nobody asked for it to go, or it may be of use.
+    Leave(Box<Webhook>, Why),
+}
+
+/// Why the policy does not need a webhook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    Second,
+    NoSource,
+    OtherKind,
+}
+
+impl Why {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Second => "a second one for the same: each event is sent twice",
+            Self::NoSource => "no source has this path",
+            Self::OtherKind => "of another kind than the source needs: if both work, each message comes twice",
+        }
+    }
+
+    /// Whether it goes when asked for. What Kapso signs a webhook of another kind with, nobody says for sure.
+    pub(crate) fn is_pruned(self) -> bool {
+        self != Self::OtherKind
+    }
 }
 
 /// How a webhook differs.
@@ -67,17 +90,21 @@ impl Plan {
             let ours =
                 plan.actions.iter().filter_map(Action::expected).any(|one| same_address(&one.url, webhook.url()));
             let why = if here {
-                "a second one for the same: each event is sent twice"
+                Why::Second
             } else if ours {
-                "of a kind that the source does not take"
+                Why::OtherKind
             } else if known.iter().any(|address| same_address(address, webhook.url())) {
                 // Of a source that is left out this time.
                 continue;
             } else {
-                "no source has this path"
+                Why::NoSource
             };
             let webhook = Box::new(webhook);
-            plan.actions.push(if prune { Action::Delete(webhook, why) } else { Action::Leave(webhook, why) });
+            plan.actions.push(if prune && why.is_pruned() {
+                Action::Delete(webhook, why)
+            } else {
+                Action::Leave(webhook, why)
+            });
         }
         plan
     }
@@ -292,6 +319,10 @@ mod tests {
             assert!(matches!(plan.actions.as_slice(), [Action::Create(_), Action::Leave(..)]), "{plan:?}");
             assert!(!plan.is_done());
         }
+        let pruned = plan(expected(), vec![registered("w", &json!({"kind": "meta"}))], true);
+        assert!(matches!(pruned.actions.as_slice(), [_, Action::Leave(_, Why::OtherKind)]), "{pruned:?}");
+        let query = plan(expected(), vec![registered("w", &json!({"url": format!("{URL}?tenant=7")}))], true);
+        assert!(matches!(query.actions.as_slice(), [Action::Keep(..)]), "{query:?}");
         let settings = expected().settings(&secrets());
         assert!(settings.problems(&expected().scope, crate::kapso::Names::Known).is_empty());
     }
@@ -302,7 +333,7 @@ mod tests {
         let plan = plan(expected(), twice, true);
         let [Action::Keep(kept, _), Action::Delete(gone, why)] = plan.actions.as_slice() else { panic!("{plan:?}") };
         assert_eq!((kept.id(), gone.id()), ("works", "paused"));
-        assert!(why.contains("twice"));
+        assert_eq!(*why, Why::Second);
     }
 
     #[test]

@@ -21,6 +21,12 @@ pub(super) struct Rule {
 const TELLING: [&str; 8] =
     ["event", "kind", "status", "direction", "message_type", "origin", "text", "new_conversation"];
 
+/// The events whose name says the status of what they are about.
+const MESSAGES: &str = "whatsapp.message.";
+/// Those whose body says it.
+const WITH_STATUS: [&str; 4] =
+    ["whatsapp.conversation.", "workflow.execution.", "kapso_agent.run.", "agent_execution_"];
+
 /// Who is asking: a source's webhook of a scope.
 #[derive(Clone, Copy)]
 pub(super) struct Asker<'a> {
@@ -53,11 +59,13 @@ impl Rule {
     pub(super) fn asks_for(&self, asker: Asker<'_>, event: &Event) -> bool {
         // The legacy form of another event, and one that not every plan has, are not asked for by the way.
         let special = event.versions == [PayloadVersion::V1] || event.name == "project.event";
-        !self.drop && self.asks() && self.holds(asker, event.name) != Never && (!special || self.names(event))
+        !self.drop && self.asks(event.name) && self.holds(asker, event.name) != Never && (!special || self.names(event))
     }
 
-    fn asks(&self) -> bool {
-        TELLING.iter().any(|field| self.when.contains_key(*field))
+    /// A status alone is a message's: that others have one too is no reason to have all of them come.
+    fn asks(&self, event: &str) -> bool {
+        let tells = |field: &str| field != "status" || event.starts_with(MESSAGES);
+        TELLING.iter().any(|field| tells(field) && self.when.contains_key(*field))
     }
 
     fn holds(&self, asker: Asker<'_>, event: &str) -> Holds {
@@ -105,7 +113,7 @@ pub(super) fn take(rules: &[Rule], asker: Asker<'_>, event: &str) -> Option<bool
 fn holds(field: &str, value: &Value, asker: Asker<'_>, event: &str) -> Holds {
     let decided = |holds: bool| if holds { Always } else { Never };
     let known = catalogue::find(event);
-    let message = event.strip_prefix("whatsapp.message.");
+    let message = event.strip_prefix(MESSAGES);
     match field {
         "source" => decided(any(value).any(|name| name == asker.source)),
         "event" => decided(any(value).any(|pattern| matches(pattern, event))),
@@ -122,6 +130,7 @@ fn holds(field: &str, value: &Value, asker: Asker<'_>, event: &str) -> Holds {
             Scope::Number(number) => decided(any(value).any(|name| name == number)),
             Scope::Project => Sometimes,
         },
+        "status" if WITH_STATUS.iter().any(|beginning| event.starts_with(beginning)) => Sometimes,
         "status" => decided(message.is_some_and(|status| any(value).any(|name| name == status))),
         "direction" => {
             let direction = message.map(|status| if status == "received" { "inbound" } else { "outbound" });
@@ -199,6 +208,19 @@ mod tests {
         assert_eq!(when(json!({"event": "whatsapp.message.received", "phone_number_id": ["1", "2"]})).len(), 1);
         assert!(when(json!({"event": "whatsapp.message.received", "phone_number_id": "2"})).is_empty());
         assert!(when(json!({"event": "whatsapp.message.received", "source": "b"})).is_empty());
+    }
+
+    #[test]
+    fn a_status_in_the_body_may_be_any() {
+        let ended = json!([{"when": {"event": "whatsapp.conversation.*", "status": "ended"}, "to": ["t"]}]);
+        assert!(of_number(&ended).contains(&"conversation.ended"), "{ended}");
+        let failed = json!([{"when": {"event": "workflow.execution.*", "status": "failed"}, "to": ["t"]}]);
+        assert!(asked_for(&failed, &Scope::Project).contains(&"workflow.execution.failed"), "{failed}");
+        assert!(asked_for(&json!([{"when": {"status": "failed"}, "to": ["t"]}]), &Scope::Project).is_empty());
+        let rules: Vec<Rule> = serde_json::from_value(ended).unwrap();
+        let asker = Asker { source: "a", scope: &Scope::Number("1".into()) };
+        assert_eq!(take(&rules, asker, "whatsapp.conversation.ended"), Some(true));
+        assert_eq!(take(&rules, asker, "whatsapp.contact.identity_changed"), None);
     }
 
     #[test]

@@ -200,15 +200,9 @@ impl Needs<'_> {
     }
 
     fn add(&self, wanted: &mut Wanted, scope: &Scope, kind: Kind, events: BTreeSet<String>) {
-        let by_number = match scope {
-            Scope::Number(number) => self.source.secrets_by_phone_number.get(number),
-            Scope::Project => None,
-        };
+        let by_number = scope.number().and_then(|number| self.source.secrets_by_phone_number.get(number));
         let secrets = by_number.unwrap_or(&self.source.secrets).clone();
-        let owner = match scope {
-            Scope::Number(number) => format!("the number {number}"),
-            Scope::Project => "the project".into(),
-        };
+        let owner = scope.number().map_or_else(|| "the project".into(), |number| format!("the number {number}"));
         if secrets.is_empty() {
             let name = &self.source.name;
             wanted
@@ -240,10 +234,7 @@ impl Needs<'_> {
         for rule in self.policy.rules.iter().filter(|rule| self.is_only_source() || rule.names_source(name)) {
             numbers.extend(rule.numbers().map(str::to_owned));
         }
-        numbers.extend(self.here.iter().filter_map(|webhook| match webhook.scope() {
-            Scope::Number(number) => Some(number),
-            Scope::Project => None,
-        }));
+        numbers.extend(self.here.iter().filter_map(|webhook| webhook.scope().number().map(str::to_owned)));
         numbers
     }
 
@@ -288,10 +279,15 @@ fn address(base: &Url, path: &str) -> String {
     format!("{}{path}", base.as_str().trim_end_matches('/'))
 }
 
-/// Whether two URLs are the same in their normal form.
+/// Whether two URLs lead to the same source, for which a query does not count.
 pub(super) fn same_address(one: &str, other: &str) -> bool {
-    match (Url::parse(one), Url::parse(other)) {
-        (Ok(one), Ok(other)) => one == other,
+    let address = |url| {
+        let mut url = Url::parse(url).ok()?;
+        url.set_query(None);
+        Some(url)
+    };
+    match (address(one), address(other)) {
+        (Some(one), Some(other)) => one == other,
         _ => one == other,
     }
 }
