@@ -72,14 +72,17 @@ pub(crate) fn install(shell: &Shell, house: &House) -> anyhow::Result<()> {
 
 /// Installs one server, or a peer of the bench, if it is missing.
 pub(crate) fn install_one(shell: &Shell, house: &House, name: &str) -> anyhow::Result<()> {
-    let server = SERVERS.iter().chain(PEERS).find(|server| server.name == name);
-    server.with_context(|| format!("no server is called {name}"))?.install(shell, house)
+    named(name)?.install(shell, house)
 }
 
 /// Installs one server if it is missing, and says where its program is.
 pub(crate) fn one(shell: &Shell, house: &House, name: &str) -> anyhow::Result<PathBuf> {
-    let server = SERVERS.iter().find(|server| server.name == name);
-    server.with_context(|| format!("no server is called {name}"))?.find(shell, house)
+    named(name)?.find(shell, house)
+}
+
+fn named(name: &str) -> anyhow::Result<&'static Server> {
+    let server = SERVERS.iter().chain(PEERS).find(|server| server.name == name);
+    server.with_context(|| format!("no server is called {name}"))
 }
 
 /// Makes sure that there is a valgrind, which the bench counts instructions with.

@@ -21,12 +21,21 @@ use crate::answers::all_to;
 
 /// A server with little patience, which takes 2000 bytes, and the target behind it.
 async fn impatient() -> (Hooked, Upstream) {
+    waiting_for(Duration::from_secs(1)).await
+}
+
+/// One that waits for a slow machine too.
+async fn patient() -> (Hooked, Upstream) {
+    waiting_for(Duration::from_secs(60)).await
+}
+
+async fn waiting_for(time: Duration) -> (Hooked, Upstream) {
     let upstream = Upstream::answering(Reply::Status(200)).await;
     let mut policy = all_to(&upstream);
     policy["limits"] = json!({"body_bytes": 2000});
     let mut config = config(&policy);
-    config.limits.head_time = Duration::from_secs(1);
-    config.limits.body_time = Duration::from_secs(1);
+    config.limits.head_time = time;
+    config.limits.body_time = time;
     (Hooked::start(config).await, upstream)
 }
 
@@ -134,7 +143,7 @@ async fn a_declared_length_over_the_limit_is_refused_before_the_body() {
 
 #[tokio::test]
 async fn chunks_over_the_limit_are_refused() {
-    let (hooked, mut upstream) = impatient().await;
+    let (hooked, mut upstream) = patient().await;
     let delivery = Delivery::message("wamid.1", SECRET);
     let mut sender = Raw::connect(hooked.server.address()).await;
     sender.write(head(&delivery, "/hook", "Transfer-Encoding: chunked\r\n")).await;
@@ -148,7 +157,7 @@ async fn chunks_over_the_limit_are_refused() {
 
 #[tokio::test]
 async fn chunks_within_the_limit_are_taken_trailers_and_all() {
-    let (hooked, mut upstream) = impatient().await;
+    let (hooked, mut upstream) = patient().await;
     let delivery = Delivery::message("wamid.1", SECRET);
     let (first, second) = delivery.body.split_at(100);
     let mut sender = Raw::connect(hooked.server.address()).await;
@@ -230,7 +239,7 @@ async fn a_connection_that_is_kept_and_not_used_is_let_go() {
 
 #[tokio::test]
 async fn a_head_that_is_too_large_is_431() {
-    let (hooked, mut upstream) = impatient().await;
+    let (hooked, mut upstream) = patient().await;
     let delivery = Delivery::message("wamid.1", SECRET).with("X-Large", &"x".repeat(70 * 1024));
     let mut sender = Raw::connect(hooked.server.address()).await;
     sender.try_write(head(&delivery, "/hook", &length(delivery.body.len()))).await;
@@ -241,7 +250,7 @@ async fn a_head_that_is_too_large_is_431() {
 
 #[tokio::test]
 async fn a_missing_signature_is_refused_before_the_body() {
-    let (hooked, mut upstream) = impatient().await;
+    let (hooked, mut upstream) = patient().await;
     let delivery = Delivery::message("wamid.1", SECRET).without("X-Webhook-Signature");
     let mut sender = Raw::connect(hooked.server.address()).await;
     sender.write(head(&delivery, "/hook", &length(delivery.body.len()))).await;
@@ -252,7 +261,7 @@ async fn a_missing_signature_is_refused_before_the_body() {
 
 #[tokio::test]
 async fn who_is_refused_while_sending_gets_the_answer_and_keeps_the_connection() {
-    let (hooked, mut upstream) = impatient().await;
+    let (hooked, mut upstream) = patient().await;
     let genuine = Delivery::message("wamid.1", SECRET);
     let forged = genuine.clone().without("X-Webhook-Signature");
     let mut sender = Raw::connect(hooked.server.address()).await;
