@@ -19,9 +19,9 @@ variants! {
 
 records! {
     "message": core::Message<'_> {
-        id, timestamp, from, to, from_user_id, from_parent_user_id, username, group_id, context_id, referral, direction, status,
-        processing_status, origin, has_media, rendered, transcript, media_url, media_data, contact_name, content, statuses, errors,
-        conversation,
+        id, timestamp, from, to, from_user_id, from_parent_user_id, username, group_id, context_id, referral, direction,
+        status, processing_status, origin, has_media, rendered, transcript, media_url, media_data, contact_name, content,
+        statuses, errors, conversation,
     }
 
     "media": core::Media<'_> { id, mime_type, sha256, url, link, caption, filename, voice, animated }
@@ -55,8 +55,8 @@ records! {
     "status": core::Status<'_> { id, status, timestamp, recipient_id, participant_id, errors, pricing }
 
     "conversation": core::Conversation<'_> {
-        id, phone_number, status, contact_name, username, business_scoped_user_id, parent_business_scoped_user_id, last_active_at, created_at, updated_at,
-        activity,
+        id, phone_number, status, contact_name, username, business_scoped_user_id, parent_business_scoped_user_id,
+        last_active_at, created_at, updated_at, activity,
     }
 
     "activity": core::Activity<'_> { contact_name, messages_count, last_inbound_at, last_outbound_at }
