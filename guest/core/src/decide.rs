@@ -10,7 +10,7 @@ use crate::event::{Delivery, Event, Kind, Text};
 use crate::gate::{Gate, Place, Source};
 use crate::http::{Head, Header, Response, values};
 use crate::json::{self, ParseError};
-use crate::parse;
+use crate::parse::{self, Named};
 use crate::redirect::Redirect;
 use crate::route::Matched;
 use crate::verify::{Rejection, Signatures, Verifier, Whose};
@@ -242,13 +242,13 @@ impl Said<'_> {
         if !self.delivery.readable {
             return Whose::default();
         }
-        let mut phone_numbers = parse::phone_number_ids(body);
+        let Named { mut phone_numbers, messages, .. } = Named::read(body);
         let is_message = |event: &Event<'_>| event.direction.is_some() || event.message_id.is_some();
         let events = &self.delivery.events;
         if events.iter().any(|event| event.phone_number_id.is_none() && is_message(event)) {
             phone_numbers.push(Text::Borrowed(""));
         }
-        let of_project = matches!(&**events, [event] if event.kind == Kind::Project && !is_message(event));
+        let of_project = !messages && matches!(&**events, [event] if event.kind == Kind::Project && !is_message(event));
         Whose { phone_numbers, of_project }
     }
 }

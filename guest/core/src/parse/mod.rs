@@ -81,14 +81,38 @@ pub(crate) fn delivery<'a>(
     root.into_delivery(headers, body, span, max_events)
 }
 
-/// Every phone number id that a body names, in its order: also where events are not read from, which somebody behind may do. What an
-/// end user's own client may have written names nobody: it could make genuine deliveries be refused. Empty where the body cannot be
-/// read, and where nothing but an account's list names numbers.
-pub(crate) fn phone_number_ids(body: &[u8]) -> Vec<Text<'_>> {
-    /// The second list is for the `id` of what stands in a list of `phone_numbers`, as `listed` says that this does.
-    fn collect<'a>(reader: &mut Reader<'a>, ids: &mut [Vec<Text<'a>>; 2], listed: bool) -> json::Result<()> {
+/// Under what messages stand, and what became of them, in Kapso's bodies and Meta's.
+const MESSAGES: [&[u8]; 4] = [b"message", b"messages", b"message_echoes", b"statuses"];
+
+/// Whose a body may be taken to be by somebody behind, who may read what events are not read from.
+#[derive(Default)]
+pub(crate) struct Named<'a> {
+    /// Every phone number id that it names, in its order. What an end user's own client may have written names nobody: it could make
+    /// genuine deliveries be refused. None where the body cannot be read, and where nothing but an account's list names numbers.
+    pub(crate) phone_numbers: Vec<Text<'a>>,
+    /// Something in it may be a message, or what became of one.
+    pub(crate) messages: bool,
+    /// The `id` of what stands in a list of `phone_numbers`.
+    listed: Vec<Text<'a>>,
+}
+
+impl<'a> Named<'a> {
+    pub(crate) fn read(body: &'a [u8]) -> Self {
+        let mut named = Self::default();
+        if json::text(body).and_then(|text| Reader::whole(text, |reader| named.collect(reader, false))).is_err() {
+            return Self::default();
+        }
+        // An account's own event lists its numbers and names none: it is not a tenant's.
+        if !named.phone_numbers.is_empty() {
+            named.phone_numbers.append(&mut named.listed);
+        }
+        named
+    }
+
+    /// `listed` says that this stands in a list of `phone_numbers`.
+    fn collect(&mut self, reader: &mut Reader<'a>, listed: bool) -> json::Result<()> {
         if !reader.at_object() {
-            return reader.array(|reader| collect(reader, ids, listed)).map(drop);
+            return reader.array(|reader| self.collect(reader, listed)).map(drop);
         }
         let member = &mut |reader: &mut Reader<'a>, key: &[u8]| {
             // Readers of other languages take a key in any case.
@@ -96,34 +120,24 @@ pub(crate) fn phone_number_ids(body: &[u8]) -> Vec<Text<'_>> {
             if key == b"flow_response" {
                 return reader.pass();
             }
-            let [named, of_account] = &mut *ids;
+            let holds_more = matches!(reader.peek(), b'{' | b'[');
+            self.messages |= holds_more && MESSAGES.into_iter().any(is);
             let found = if is(b"phone_number_id") {
-                named
+                &mut self.phone_numbers
             } else if listed && is(b"id") {
-                of_account
+                &mut self.listed
             } else {
                 // A list's elements may be named by their places, as readers of PHP's take it.
-                return collect(reader, ids, is(b"phone_numbers") || listed && key.iter().all(u8::is_ascii_digit));
+                return self.collect(reader, is(b"phone_numbers") || listed && key.iter().all(u8::is_ascii_digit));
             };
             // They make a number of a list, too. It stands for one that nobody has.
-            let is_odd = matches!(reader.peek(), b'{' | b'[');
             let mut id = None;
             reader.scalar(&mut id)?;
-            found.extend(id.map(JsonStr::text).or(is_odd.then_some(Text::Borrowed(""))));
+            found.extend(id.map(JsonStr::text).or(holds_more.then_some(Text::Borrowed(""))));
             Ok(())
         };
         reader.object(member).map(drop)
     }
-    let mut ids = [Vec::new(), Vec::new()];
-    if json::text(body).and_then(|text| Reader::whole(text, |reader| collect(reader, &mut ids, false))).is_err() {
-        return Vec::new();
-    }
-    // An account's own event lists its numbers and names none: it is not a tenant's.
-    let [mut named, of_account] = ids;
-    if !named.is_empty() {
-        named.extend(of_account);
-    }
-    named
 }
 
 /// What stands for a genuine delivery that cannot be read: one event that is the whole body.
