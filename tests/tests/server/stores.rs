@@ -204,6 +204,24 @@ async fn a_redis_that_refused_the_login_for_a_while_is_asked_again() {
 }
 
 #[tokio::test]
+async fn a_redis_that_has_no_room_is_not_asked_over_ever_new_connections() {
+    let server = Redis::start().await;
+    let store = redis(&server).await;
+    let received = async || {
+        server
+            .ask("EVAL \"return tonumber(redis.call('INFO','stats'):match('total_connections_received:(%d+)'))\" 0")
+            .await
+    };
+    let number = |line: String| line.trim_start_matches(':').parse::<u32>().expect("a number");
+    assert_eq!(server.ask("CONFIG SET maxmemory 1").await, "+OK");
+    let before = number(received().await);
+    for _ in 0..10 {
+        store.begin(Owner::unique(), &[Key::new("bot", "a")]).await.expect_err("there is no room");
+    }
+    assert!(number(received().await) <= before + 2, "one for this question, and one for luck");
+}
+
+#[tokio::test]
 async fn a_redis_that_is_not_there_is_an_error_without_its_password() {
     let server = Redis::start().await;
     let url = server.url().replace("redis://", "redis://:hush@");

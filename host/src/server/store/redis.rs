@@ -54,8 +54,8 @@ impl RedisStore {
     }
 
     /// Asks over the connection. One that fails is left for a new one: a silent one TCP would hold on to for a quarter of an hour, a
-    /// login that was refused is remembered as long as the connection, and a server that only reads now may have a successor. That
-    /// there is no room, or none on the disk, another connection would be told too.
+    /// login that was refused is remembered as long as the connection, and a server that only reads now may have a successor. What
+    /// else Redis says of a command, that there is no room for one, another connection would be told too.
     async fn ask<R>(
         &self,
         question: impl AsyncFnOnce(ConnectionManager) -> Result<R, RedisError>,
@@ -63,7 +63,10 @@ impl RedisStore {
         let connection = self.connection.load_full();
         let question = question(ConnectionManager::clone(&connection));
         let answer = TokioContext::new(question, self.runtime.clone()).await;
-        let is_spent = |error: &RedisError| !matches!(error.code(), Some("OOM" | "MISCONF"));
+        let is_spent = |error: &RedisError| {
+            let said = error.clone().into_server_errors();
+            said.is_none_or(|said| said.iter().any(|(_, error)| error.code() == "READONLY"))
+        };
         if answer.as_ref().is_err_and(is_spent)
             && Arc::ptr_eq(&connection, &self.connection.load())
             && let Ok(new) = ConnectionManager::new_lazy_with_config(self.client.clone(), self.config.clone())
