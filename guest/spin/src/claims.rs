@@ -8,7 +8,7 @@
 //!   without a word blocks its events for one to two leases, and then Kapso's next try goes through.
 //! - `done:<id>` says until when the event counts as delivered.
 //! - `place:<n>` is a ring of the policy's `max_keys` places, in which every claim writes its name before it starts.
-//!   Each new claim clears the oldest places that are over, and whatever stands where it must write. Nothing else in
+//!   Each delivery clears some of the oldest places that are over, and whatever stands where it must write. Nothing else in
 //!   the store has to be found again, so nothing is left behind and the store never grows beyond the ring.
 //!
 //! What this promises, on a store whose `increment` is atomic and whose reads see finished writes: two deliveries of an

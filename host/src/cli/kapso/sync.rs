@@ -59,7 +59,8 @@ pub(crate) struct Args {
     #[arg(long = "event", value_name = "SOURCE=NAME[,NAME]")]
     events: Vec<Of>,
 
-    /// Deletes what is registered behind --url and belongs to no source.
+    /// Deletes what is registered behind --url and belongs to no source, or is a second one for the same. What is of another kind than
+    /// a source needs stays.
     #[arg(long)]
     prune: bool,
 
