@@ -125,9 +125,14 @@ pub(crate) struct Metrics {
 }
 
 /// The metric, which the registry shows from now on.
-fn registered<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
+fn shown<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
     registry.register(name, help, metric.clone());
     metric
+}
+
+/// A new metric, shown.
+fn new<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
+    shown(registry, name, help, M::default())
 }
 
 /// Counts a request as under way until dropped.
@@ -148,95 +153,60 @@ impl Metrics {
         let r = &mut registry;
         // In the order in which they are shown.
         Metrics {
-            deliveries: registered(r, "deliveries", "Genuine deliveries by what they came to", Family::default()),
-            events: registered(r, "events", "Events in genuine deliveries", Family::default()),
-            contradictions: registered(
+            deliveries: new(r, "deliveries", "Genuine deliveries by what they came to"),
+            events: new(r, "events", "Events in genuine deliveries"),
+            contradictions: new(
                 r,
                 "contradictions",
                 "Genuine deliveries with a header that the signed body contradicts",
-                Family::default(),
             ),
-            unreadable: registered(
-                r,
-                "unreadable",
-                "Genuine deliveries whose body could not be read",
-                Family::default(),
-            ),
-            rejections: registered(r, "rejections", "Requests that the gate refused, by reason", Family::default()),
-            undecided: registered(r, "undecided", "Requests that could not be decided, by reason", Family::default()),
-            not_ours: registered(
-                r,
-                "not_ours",
-                "Requests whose path is no source and no setup link's",
-                Counter::default(),
-            ),
-            redirects: registered(
+            unreadable: new(r, "unreadable", "Genuine deliveries whose body could not be read"),
+            rejections: new(r, "rejections", "Requests that the gate refused, by reason"),
+            undecided: new(r, "undecided", "Requests that could not be decided, by reason"),
+            not_ours: new(r, "not_ours", "Requests whose path is no source and no setup link's"),
+            redirects: new(
                 r,
                 "redirects",
                 "Browsers back from a setup link, by how the setup is said to have ended and by what became of them; unsigned",
-                Family::default(),
             ),
-            seconds: registered(
+            seconds: shown(
                 r,
                 "answer_seconds",
                 "From the request's head to its answer",
                 Family::new_with_constructor(histogram),
             ),
-            target_messages: registered(r, "target_messages", "Messages by target and outcome", Family::default()),
-            target_seconds: registered(
+            target_messages: new(r, "target_messages", "Messages by target and outcome"),
+            target_seconds: shown(
                 r,
                 "target_seconds",
                 "From a message's begin to the target's status",
                 Family::new_with_constructor(histogram),
             ),
-            duplicates: registered(
-                r,
-                "duplicates",
-                "Events not sent because they were delivered before",
-                Family::default(),
-            ),
-            in_flight: registered(r, "requests_in_flight", "Requests under way", Gauge::default()),
-            plugin_instances: registered(
+            duplicates: new(r, "duplicates", "Events not sent because they were delivered before"),
+            in_flight: new(r, "requests_in_flight", "Requests under way"),
+            plugin_instances: new(
                 r,
                 "plugin_instances",
                 "Instances of the plugin that have compiled the policy in force",
-                Gauge::default(),
             ),
-            keys_in_flight: registered(r, "keys_in_flight", "Event keys begun and not finished", Gauge::default()),
-            keys_remembered: registered(
-                r,
-                "keys_remembered",
-                "Event keys of deliveries within the window",
-                Gauge::default(),
-            ),
-            store_failures: registered(
-                r,
-                "store_failures",
-                "Operations that the store of event keys failed",
-                Family::default(),
-            ),
+            keys_in_flight: new(r, "keys_in_flight", "Event keys begun and not finished"),
+            keys_remembered: new(r, "keys_remembered", "Event keys of deliveries within the window"),
+            store_failures: new(r, "store_failures", "Operations that the store of event keys failed"),
             records: Records {
-                counts: registered(r, "records", "Deliveries to record by what became of them", Family::default()),
-                bytes: registered(r, "record_bytes", "Bytes of recorded deliveries on disk", Gauge::default()),
+                counts: new(r, "records", "Deliveries to record by what became of them"),
+                bytes: new(r, "record_bytes", "Bytes of recorded deliveries on disk"),
             },
-            reloads: registered(r, "policy_reloads", "Times the policy was read again", Family::default()),
-            log_lines_left_out: registered(
-                r,
-                "log_lines_left_out",
-                "Lines of the log that nobody read in time",
-                Counter::default(),
-            ),
-            failure_share: registered(
+            reloads: new(r, "policy_reloads", "Times the policy was read again"),
+            log_lines_left_out: new(r, "log_lines_left_out", "Lines of the log that nobody read in time"),
+            failure_share: new(
                 r,
                 "failure_share",
                 "Answers other than 200 among all answers of the last 15 minutes, from 0 to 1",
-                Family::default(),
             ),
-            would_pause: registered(
+            would_pause: new(
                 r,
                 "would_pause",
                 "1 when Kapso's rule for pausing a webhook is met: 85 % failures, 10 failures, 20 deliveries in 15 minutes",
-                Family::default(),
             ),
             named_events: RwLock::default(),
             windows: Mutex::default(),
