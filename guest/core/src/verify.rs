@@ -314,9 +314,9 @@ impl Verifier {
 
     /// Names the secret that matches. `body` is all that was fed; `whose` is what it says of itself.
     ///
-    /// The secrets tried are those of the first id that the source knows, or the listed ones where it knows none, or where the
-    /// project says something about its number. Every id of the body must belong to a tenant with the tenant's secret that matched: that
-    /// says nothing about another's number.
+    /// The secrets tried are those of the first id that the source knows, then the listed ones where it knows none or the project
+    /// says something about a number. A tenant's secret must be one of every id's in the body: it says nothing about another's
+    /// number.
     ///
     /// # Errors
     /// `WrongSignature` or `UnknownTenant`, at the same cost.

@@ -176,8 +176,8 @@ impl<S: Keys> Claims<S> {
     }
 
     /// Clears the oldest places: those that `first..end` will overwrite, and of the others, as long as their time is over, up to two
-    /// for each new one and [`TIDIED`] in all: that takes of the time for claiming. A place that is passed over because its owner is just about to write it is
-    /// overwritten in time. Gives the oldest place that is left.
+    /// for each new one and [`TIDIED`] in all: that takes of the time for claiming. A place that is passed over because its owner is
+    /// just about to write it is overwritten in time. Gives the oldest place that is left.
     fn clear(&self, first: u64, end: u64) -> Result<u64, StoreError> {
         let oldest = first.saturating_sub(self.capacity());
         let overwritten = end.saturating_sub(self.capacity());

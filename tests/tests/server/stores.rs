@@ -39,6 +39,19 @@ async fn connected(url: &str) -> RedisStore {
     store
 }
 
+/// What a store says when it can be asked again.
+async fn begun_in_time(store: &RedisStore, keys: &[Key]) -> Vec<Begun> {
+    let asked = async {
+        loop {
+            match store.begin(Owner::unique(), keys).await {
+                Ok(begun) => break begun,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    };
+    timeout(PATIENCE, asked).await.expect("it can be asked again")
+}
+
 async fn with(store: impl Store, upstream: &Upstream) -> Hooked {
     let mut config = config(&all_to(upstream));
     config.store = Arc::new(store);
@@ -169,17 +182,12 @@ async fn a_connection_to_redis_that_goes_silent_is_left_for_another() {
     let server = Redis::start().await;
     let (address, silence) = way(server.url().trim_start_matches("redis://").trim_end_matches('/').to_owned()).await;
     let store = connected(&format!("redis://{address}")).await;
-    let (key, owner) = ([Key::new("bot", "a")], Owner::unique());
-    store.begin(owner, &key).await.expect("it answers");
+    let key = [Key::new("bot", "a")];
+    store.begin(Owner::unique(), &key).await.expect("it answers");
     silence.send_replace(());
     // Until nobody answers any more.
-    while store.begin(owner, &key).await.is_ok() {}
-    let another = async {
-        while store.begin(owner, &key).await.is_err() {
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(PATIENCE, another).await.expect("another connection");
+    while store.begin(Owner::unique(), &key).await.is_ok() {}
+    assert_eq!(begun_in_time(&store, &key).await, [Begun::InFlight], "over another connection");
 }
 
 #[tokio::test]
@@ -195,12 +203,7 @@ async fn a_redis_that_refused_the_login_for_a_while_is_asked_again() {
         store.begin(Owner::unique(), &key).await.expect_err("nobody may ask");
     }
     assert_eq!(server.ask("ACL SETUSER hook on").await, "+OK");
-    let begun = async {
-        while store.begin(Owner::unique(), &key).await.is_err() {
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(PATIENCE, begun).await.expect("it may again");
+    assert_eq!(begun_in_time(&store, &key).await, [Begun::Ours], "it may again");
 }
 
 #[tokio::test]
