@@ -13,7 +13,7 @@ use core::num::NonZeroU32;
 use bytemuck::{Pod, Zeroable};
 use sha2::{Digest, Sha256};
 
-use crate::host::{self, Result};
+use crate::host::{self, Fault, Result};
 
 /// Entries in a bucket, but for those of events on their way, which are never forgotten for room. More of them fill the table more
 /// evenly and cost more to read.
@@ -118,12 +118,12 @@ impl<S: Shared> Table<S> {
             }
             write
         })
-        .map(drop)
+        .and_then(ended)
     }
 
     /// The target did not take it: the next delivery of the event may.
     pub(crate) fn release(&self, claim: &Claim, now: u32) -> Result<()> {
-        self.change(&claim.print, now, &mut |bucket| bucket.remove(claim)).map(drop)
+        self.change(&claim.print, now, &mut |bucket| bucket.remove(claim)).and_then(ended)
     }
 
     /// Changes the key's bucket in one step: `change` says whether what it leaves is to be written. Says whether it came to
@@ -144,6 +144,11 @@ impl<S: Shared> Table<S> {
     fn key(&self, print: &Print) -> String {
         format!("hookgate.1.{}", print.0 as u32 % self.buckets)
     }
+}
+
+/// A claim that could not be ended stays as it is until it expires.
+fn ended(changed: bool) -> Result<()> {
+    if changed { Ok(()) } else { Err(Fault::outrun()) }
 }
 
 /// The owner of what was delivered.
@@ -316,6 +321,26 @@ mod tests {
         }
         let (kept, _) = &memory.values.lock().unwrap().0["hookgate.1.0"];
         assert_eq!(kept.len(), WAYS * size_of::<Entry>());
+    }
+
+    #[test]
+    fn a_claim_that_cannot_be_ended_is_a_fault() {
+        /// Another worker is faster every time.
+        struct Contended;
+
+        impl Shared for Contended {
+            fn get(&self, _: &str) -> Result<Option<(Vec<u8>, u32)>> {
+                Ok(None)
+            }
+
+            fn set(&self, _: &str, _: &[u8], _: u32) -> Result<bool> {
+                Ok(false)
+            }
+        }
+
+        let table = Table::new(Contended, 1000, 900);
+        assert_eq!(table.claim("bot", "a", 100, 1).unwrap(), Claimed::InFlight);
+        assert!(table.commit(&Claim { print: print("bot", "a"), owner: 1 }, 100).is_err());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Header maps of the host: what the gate sees of them, and what goes on.
 
-use alloc::borrow::ToOwned;
+use alloc::borrow::{Cow, ToOwned};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -18,23 +18,25 @@ const ENVOYS: &[u8] = b"x-envoy-";
 /// A received header map as the gate sees it.
 pub(crate) struct Received<'a> {
     method: &'a str,
-    path: &'a str,
+    path: Cow<'a, str>,
     fields: Vec<Header<'a>>,
 }
 
 impl<'a> Received<'a> {
     pub(crate) fn new(map: &'a Pairs) -> Self {
-        let pseudo = |name| map.get(name).and_then(|value| core::str::from_utf8(value).ok()).unwrap_or_default();
+        let method = map.get(":method").and_then(|value| core::str::from_utf8(value).ok()).unwrap_or_default();
+        // No byte in a query may hide the path before it: routes match without the query.
+        let path = String::from_utf8_lossy(map.get(":path").unwrap_or_default());
         // A name that is not ASCII is no header of HTTP's.
         let fields = map
             .iter()
             .filter(|(name, _)| !name.starts_with(b":"))
             .filter_map(|(name, value)| Some(Header { name: core::str::from_utf8(name).ok()?, value }));
-        Self { method: pseudo(":method"), path: pseudo(":path"), fields: fields.collect() }
+        Self { method, path, fields: fields.collect() }
     }
 
     pub(crate) fn head(&self) -> Head<'_> {
-        Head { method: self.method, path: self.path, headers: &self.fields }
+        Head { method: self.method, path: &self.path, headers: &self.fields }
     }
 }
 
@@ -204,9 +206,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_is_no_method_and_no_path() {
-        let map = Pairs::of(&[(&b":path"[..], &b"/\xff"[..]), (b"\xff", b"x")]);
+    fn what_is_no_text_is_no_method_and_no_header_and_hides_no_path() {
+        let map = Pairs::of(&[(&b":path"[..], &b"/a?\xff"[..]), (b":method", b"\xff"), (b"\xff", b"x")]);
         let received = Received::new(&map);
-        assert_eq!((received.head().method, received.head().path, received.head().headers.len()), ("", "", 0));
+        assert_eq!((received.head().method, received.head().path_only(), received.head().headers.len()), ("", "/a", 0));
     }
 }

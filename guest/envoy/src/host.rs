@@ -27,6 +27,11 @@ impl Fault {
     pub(crate) fn nonsense(call: &'static str) -> Self {
         Self { call, status: Self::NONSENSE }
     }
+
+    /// Other workers changed a value first, every time.
+    pub(crate) fn outrun() -> Self {
+        Self { call: "proxy_set_shared_data", status: Self::CAS_MISMATCH }
+    }
 }
 
 impl fmt::Display for Fault {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use hookgate_tests::client::Client;
+use hookgate_tests::client::{Client, Raw};
 use hookgate_tests::upstream::{Reply, Upstream};
 use hookgate_tests::{Delivery, hmac_sha256};
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ async fn a_fan_out_reaches_every_target_and_needs_all_of_them() {
     for target in [&mut edge.bot, &mut edge.crm] {
         let seen = target.next().await;
         assert_eq!(seen.body, delivery.body);
-        assert_eq!(seen.header("x-hookgate-source"), Some("whatsapp"));
+        assert_eq!((seen.header("x-hookgate-source"), seen.header("x-hookgate-target")), (Some("whatsapp"), None));
         assert_eq!(seen.header("x-webhook-signature"), Some(hmac_sha256(SECRET.as_bytes(), &seen.body).as_str()));
         assert_eq!(seen.header("content-length"), Some(delivery.body.len().to_string().as_str()));
     }
@@ -305,6 +305,51 @@ async fn paths_that_only_look_different_are_the_source() {
         assert_eq!(answer.status, 401, "{path}");
     }
     assert!(edge.crm.rest().is_empty());
+}
+
+/// Envoy's routes match without the query, and HTTP/2 can bring any byte in it.
+#[tokio::test]
+async fn a_query_that_is_no_text_does_not_lead_past_the_filter() {
+    let mut edge = Edge::with(&to(&["bot"]), |mut settings| {
+        let routes = &mut settings.manager()["route_config"]["virtual_hosts"][0]["routes"];
+        routes[1] = json!({"match": {"path": PATH}, "route": {"cluster": "crm"}});
+        settings
+    })
+    .await;
+    let path = [PATH.as_bytes(), b"?x=\xff"].concat();
+    let mut raw = Raw::connect(edge.envoy.address()).await;
+    raw.write(http2_post(&path, &Delivery::message("wamid.A1", "forged"))).await;
+    edge.counted("wasmcustom.hookgate.requests.source.whatsapp.result.wrong-signature", 1).await;
+    assert!(edge.crm.rest().is_empty());
+}
+
+/// An HTTP/2 connection's first bytes, with one request: clients refuse to send such a path.
+fn http2_post(path: &[u8], delivery: &Delivery) -> Vec<u8> {
+    const SETTINGS: u8 = 4;
+    const HEADERS: u8 = 1;
+    const DATA: u8 = 0;
+    const END_HEADERS: u8 = 4;
+    const END_STREAM: u8 = 1;
+    let frame = |kind: u8, flags: u8, stream: u8, payload: &[u8]| {
+        let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
+        [&length[1..], &[kind, flags, 0, 0, 0, stream], payload].concat()
+    };
+    // Neither indexed nor compressed (RFC 7541, section 6.2.2).
+    let short = |text: &[u8]| [&[u8::try_from(text.len()).expect("short")], text].concat();
+    let field = |(name, value): (&[u8], &[u8])| [vec![0], short(name), short(value)].concat();
+    let pseudo: [(&[u8], &[u8]); 4] =
+        [(b":method", b"POST"), (b":scheme", b"http"), (b":authority", b"test"), (b":path", path)];
+    let names: Vec<_> = delivery.headers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
+    let values = delivery.headers.iter().map(|(_, value)| value.as_bytes());
+    let fields: Vec<_> = pseudo.into_iter().chain(names.iter().map(|name| name.as_bytes()).zip(values)).collect();
+    let head: Vec<u8> = fields.into_iter().flat_map(field).collect();
+    [
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
+        frame(SETTINGS, 0, 0, b""),
+        frame(HEADERS, END_HEADERS, 1, &head),
+        frame(DATA, END_STREAM, 1, &delivery.body),
+    ]
+    .concat()
 }
 
 #[tokio::test]

@@ -41,6 +41,14 @@ fn a_page_is_answered_at_once() {
 }
 
 #[test]
+fn a_query_that_is_no_text_is_nothing_that_kapso_sends() {
+    let mut vm = filter(&policy(("page", "https://app.test/")));
+    let mut request = get(PATH);
+    request.headers.iter_mut().find(|(name, _)| name == b":path").expect("a path").1.push(0xff);
+    assert_eq!(answered(vm.send(&request)).status, 400);
+}
+
+#[test]
 fn a_targets_answer_is_the_browsers_whatever_it_is() {
     for (status, pieces) in [(200, &[&b"a page"[..]][..]), (302, &[]), (404, &[b"no", b"thing"]), (500, &[b"x"])] {
         let mut vm = filter(&policy(("to", "bot")));

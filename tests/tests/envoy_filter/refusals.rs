@@ -175,6 +175,23 @@ fn other_paths_pass_untouched_but_for_what_only_hookgate_may_say() {
 }
 
 #[test]
+fn a_query_that_is_no_text_does_not_hide_the_path() {
+    let mut vm = filter(&to_bot());
+    let at = |path: &[u8], delivery: &Delivery| {
+        let mut request = Request::post(PATH, delivery);
+        request.headers.iter_mut().find(|(name, _)| name == b":path").expect("a path").1 = path.to_vec();
+        request
+    };
+    for path in [&b"/webhooks/whatsapp?\xff"[..], b"/webhooks/whatsapp?a=\xe2\x82&b=c"] {
+        let forged = Delivery::message("wamid.1", "another secret");
+        assert_eq!(answered(vm.send(&at(path, &forged))).status, 401);
+    }
+    let other = at(b"/webhooks/whatsapp\xff", &genuine());
+    let (_, message) = passed(vm.send(&other));
+    assert_eq!(message.headers, other.headers);
+}
+
+#[test]
 fn without_the_switch_a_delivery_is_refused_after_three_seconds() {
     let mut vm = filter(&to_bot());
     vm.stop(Stop::All);
