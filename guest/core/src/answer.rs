@@ -102,12 +102,12 @@ impl Gate {
 
     /// What one attempt's outcome means for the keys of the events that it carried.
     pub fn verdict(&self, attempt: &Attempt<'_>) -> Verdict {
-        let target = self.targets.iter().find(|target| target.name == attempt.target);
+        let Some(target) = self.targets.iter().find(|target| target.name == attempt.target) else {
+            return Verdict::Failed;
+        };
         match attempt.outcome {
-            Outcome::Answered(200..=299) if target.is_some() => Verdict::Delivered,
-            Outcome::Answered(status) if target.is_some_and(|target| target.give_up_on.contains(&status)) => {
-                Verdict::Rejected
-            }
+            Outcome::Answered(200..=299) => Verdict::Delivered,
+            Outcome::Answered(status) if target.give_up_on.contains(&status) => Verdict::Rejected,
             Outcome::Answered(_) | Outcome::TimedOut | Outcome::Unreachable => Verdict::Failed,
             Outcome::InFlight | Outcome::Duplicate => Verdict::Untouched,
         }

@@ -12,6 +12,7 @@ use crate::http::{Head, HeaderOut, is_look_alike, is_own_header};
 use crate::index::Index;
 use crate::json::{is_visible_without, same};
 use crate::normalize;
+use crate::parse::key;
 use crate::policy::BodyForm;
 use crate::route::Matched;
 use crate::verify::{SIGNATURE_HEADERS, SignatureHeader};
@@ -241,9 +242,10 @@ impl<'a> Envelope<'_, 'a> {
             self.delivery.batch.is_some() && !matches!(body, BodyOut::Part(_)) && target.body != BodyForm::Normalized;
         headers.replace("x-webhook-batch", batch.then_some("true"));
         headers.replace("x-batch-size", batch.then(|| events.len().to_string()).as_deref());
-        if let [_] = events {
-            headers.replace("x-idempotency-key", self.common(events, |event| Some(&event.item_key)));
-        }
+        let keys = || events.iter().filter_map(|index| self.delivery.events.get(*index)).map(|event| &*event.item_key);
+        // The received one is that of the whole delivery: another part of it may have gone with it already.
+        let key = if events.len() == 1 { keys().collect() } else { key::of_all(keys()) };
+        headers.replace("x-idempotency-key", Some(&key));
     }
 
     /// What `read` says of every one of the events, if it is the same of all.

@@ -312,11 +312,11 @@ fn too_old(delivery: &Delivery<'_>, body: &[u8], now: u64, max_age_s: u64) -> bo
     times.peek().is_some() && times.all(|time| time.saturating_add(max_age_s) < now)
 }
 
-/// When an event happened. A message of the business that is delivered, read or found to have failed keeps the time when it was sent,
-/// which may be days ago: its last status tells. A customer's has no statuses, whatever its own says.
+/// When an event happened. A message of the business that was delivered, read, played or found to have failed keeps the time when it was
+/// sent, which may be days ago: its last status tells. A customer's has no statuses, whatever its own says.
 fn happened(event: &Event<'_>, body: &str) -> Option<u64> {
     let is_sent = event.kind != Kind::Meta && event.direction.as_deref() != Some("inbound");
-    let changed = is_sent && matches!(event.status.as_deref(), Some("delivered" | "read" | "failed"));
+    let changed = is_sent && !matches!(event.status.as_deref(), None | Some("sent"));
     if !changed {
         return event.timestamp;
     }

@@ -21,10 +21,11 @@ pub struct Secret<'a> {
 
 impl Secret<'_> {
     /// Whether what stands where a policy names a secret may well be a value, pasted there by mistake: then no message shows it.
-    /// Names are short, or in capitals, or words.
+    /// Names are short, or have digits only among words in capitals.
     pub fn is_like_a_value(name: &str) -> bool {
         let has = |kind: fn(&u8) -> bool| name.as_bytes().iter().any(kind);
-        name.len() >= 16 && has(u8::is_ascii_lowercase) && has(u8::is_ascii_digit)
+        let is_random = has(u8::is_ascii_digit) && (has(u8::is_ascii_lowercase) || !name.contains('_'));
+        name.len() >= 16 && is_random || name.contains('=')
     }
 }
 

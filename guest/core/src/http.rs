@@ -100,22 +100,24 @@ pub(crate) fn values<'h, 'a>(headers: &'h [Header<'a>], name: &'h str) -> impl I
     headers.iter().filter(move |header| is(header.name)).map(|header| header.value)
 }
 
-/// What stands for a header that was sent several times, each time with another value.
-pub(crate) const SEVERAL: &str = "several values";
+/// What stands for a header that was sent several times, each time with another value, or whose value is not UTF-8: nobody knows what
+/// a service makes of it.
+pub(crate) const UNCLEAR: &str = "several values, or no text";
 
-/// A header's value, without surrounding blanks, if it is UTF-8 and not empty.
+/// A header's value, without surrounding blanks, if it is not empty.
 pub(crate) fn text<'a>(headers: &[Header<'a>], name: &str) -> Option<&'a str> {
     let mut values = values(headers, name);
     let value = values.next()?;
     if values.any(|other| other != value) {
-        return Some(SEVERAL);
+        return Some(UNCLEAR);
     }
-    core::str::from_utf8(value).ok().map(str::trim).filter(|value| !value.is_empty())
+    let value = core::str::from_utf8(value).map_or(UNCLEAR, str::trim);
+    (!value.is_empty()).then_some(value)
 }
 
-/// The same, but none where it was sent with several values.
+/// The same, but none where that is unclear.
 pub(crate) fn only_text<'a>(headers: &[Header<'a>], name: &str) -> Option<&'a str> {
-    text(headers, name).filter(|value| *value != SEVERAL)
+    text(headers, name).filter(|value| *value != UNCLEAR)
 }
 
 /// What to answer the sender.

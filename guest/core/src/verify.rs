@@ -44,7 +44,7 @@ pub enum Rejection {
     UnknownTenant,
     /// Everything in it that tells its time happened longer ago than the source's `max_age_s`.
     TooOld,
-    /// The verify token of a GET handshake is not the source's.
+    /// A GET that is no handshake as Meta does it, or whose verify token is not the source's.
     WrongVerifyToken,
     /// What came to a setup link's path is no redirect as Kapso makes them.
     BadRedirect,

@@ -141,7 +141,11 @@ impl<'a> Item<'a> {
                         && message.direction().is_some_and(|direction| direction.plain() == Some("outbound"))
             }
             None if self.conversation.is_some() || self.contact.is_some() => {
-                kind == Kind::Project || name.starts_with("whatsapp.message.")
+                let of_other = |family: &str, here: bool| !here && name.starts_with(family);
+                kind == Kind::Project
+                    || of_other("whatsapp.message.", false)
+                    || of_other("whatsapp.conversation.", self.conversation.is_some())
+                    || of_other("whatsapp.contact.", self.contact.is_some())
             }
             // What a hand-over holds is documented nowhere.
             None => {
@@ -168,7 +172,7 @@ impl<'a> Item<'a> {
 
     /// The name that the body states.
     pub(super) fn signed_name(&self) -> Option<JsonStr<'a>> {
-        self.event.or(self.r#type)
+        self.event.or(self.r#type).filter(|name| !name.raw().is_empty())
     }
 
     pub(super) fn test(&self) -> bool {

@@ -6,7 +6,7 @@ use hmac::digest::Digest;
 use hookgate_sha256::Sha256;
 
 use crate::event::{Event, Text};
-use crate::json::is_visible_without;
+use crate::json::{is_visible_without, same};
 
 /// The longest key that is written out; a longer one is hashed.
 const MAX_LEN: usize = 200;
@@ -28,8 +28,9 @@ pub(super) fn of_item(event: &Event<'_>, parts: &Parts<'_>, bytes: &[u8]) -> Str
         return of_bytes(bytes);
     }
     let number = event.phone_number_id.as_deref().unwrap_or("-");
-    if let (Some(id), Some(direction)) = (&event.message_id, &event.direction) {
-        let status = event.status.as_deref().unwrap_or("-");
+    // What became of a message of the business is told by its status alone.
+    let status = event.status.as_deref().or(event.direction.as_deref().and_then(|to| same(to, "inbound").then_some("-")));
+    if let (Some(id), Some(direction), Some(status)) = (&event.message_id, &event.direction, status) {
         return join(&["message", number, id, direction, status]);
     }
     if let (Some(contact), Some(sequence)) = (&parts.contact_id, &parts.sequence) {
@@ -67,6 +68,11 @@ pub(super) fn of_meta(
 /// The key of an item that says nothing to tell it by.
 pub(super) fn of_bytes(bytes: &[u8]) -> String {
     of_hash(Sha256::new(), bytes)
+}
+
+/// The key of several events together.
+pub(crate) fn of_all<'k>(keys: impl Iterator<Item = &'k str>) -> String {
+    of_hash(keys.fold(Sha256::new(), |hash, key| hash.chain_update(key).chain_update("\n")), b"")
 }
 
 fn of_hash(before: Sha256, bytes: &[u8]) -> String {

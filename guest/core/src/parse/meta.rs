@@ -58,6 +58,8 @@ record! {
         /// `payment` where it is about what the message asks to be paid.
         r#type: Option<JsonStr<'a>> = "type",
         recipient: Option<JsonStr<'a>> = "recipient_id",
+        /// Whose number the business does not know.
+        recipient_user: Option<JsonStr<'a>> = "recipient_user_id",
         /// Of a message to a group, which is the recipient: whose status this is.
         participant: Option<JsonStr<'a>> = "recipient_participant_id" | "participant_recipient_id"
             | "recipient_participant_user_id",
@@ -304,7 +306,8 @@ impl<'a> Happening<'a> {
                 event.status = status.status.map(JsonStr::text);
                 event.timestamp = status.timestamp;
                 let is_payment = status.r#type.is_some_and(|kind| kind.plain() == Some("payment"));
-                return (!is_payment).then(|| [status.recipient, status.participant].map(|id| id.map(JsonStr::text)));
+                let recipient = status.recipient.or(status.recipient_user);
+                return (!is_payment).then(|| [recipient, status.participant].map(|id| id.map(JsonStr::text)));
             }
             Self::Other => return None,
             Self::Received(message) => (message, "inbound", "received"),

@@ -2,7 +2,7 @@
 //! read by `detail`, when somebody asks.
 
 mod item;
-mod key;
+pub(crate) mod key;
 mod meta;
 mod name;
 

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::item::Item;
 use crate::event::{Contradiction, Kind, NameOrigin, Text};
-use crate::http::{self, Header, SEVERAL};
+use crate::http::{self, Header, UNCLEAR};
 use crate::json::same;
 
 /// What the headers say; none of it is signed.
@@ -64,7 +64,7 @@ pub(super) fn resolve<'a>(claims: &Claims<'a>, signed: Option<Text<'a>>, first: 
             contradictions.push(contradiction("x-webhook-event", claimed, implied));
             (Some(Text::Borrowed(implied)), NameOrigin::Body)
         }
-        (Some(claimed), None, None) if claimed == SEVERAL || first.contradicts(claimed, kind_of(claimed)) => {
+        (Some(claimed), None, None) if claimed == UNCLEAR || denies(first, claimed) => {
             contradictions.push(contradiction("x-webhook-event", claimed, "another kind of event"));
             (None, NameOrigin::None)
         }
@@ -76,9 +76,16 @@ pub(super) fn resolve<'a>(claims: &Claims<'a>, signed: Option<Text<'a>>, first: 
     Resolved { name, origin, kind, version: None, contradictions }
 }
 
+/// Whether a body that implies no name cannot be of this one. Who reads the header may not ask for its case.
+fn denies(first: &Item<'_>, name: &str) -> bool {
+    let name = &*name.to_ascii_lowercase();
+    first.contradicts(name, kind_of(name))
+}
+
 /// Whether a body with a message in it would bear the name out.
 fn body_repeats(name: &str) -> bool {
-    name == SEVERAL || MESSAGE_EVENTS.contains(&name) || is_without_message(name)
+    let name = &*name.to_ascii_lowercase();
+    name == UNCLEAR || MESSAGE_EVENTS.contains(&name) || is_without_message(name)
 }
 
 /// Whether payloads of this name hold no message.
@@ -118,7 +125,7 @@ impl<'a> Resolved<'a> {
         {
             self.contradictions.push(contradiction("x-webhook-payload-version", claimed, shape));
         }
-        self.version = shape.or(claims.version.filter(|claimed| *claimed != SEVERAL)).map(Text::Borrowed);
+        self.version = shape.or(claims.version.filter(|claimed| *claimed != UNCLEAR)).map(Text::Borrowed);
     }
 }
 

@@ -191,7 +191,8 @@ described! {
         /// that it came with, and a rewritten one has none.
         pub(crate) sign_with: Option<NamedSecret<Key>>,
         /// `as-received`: the body as it came, or a batch of just this target's items. `one-per-event`: one request for each
-        /// event, unless those of a Meta forward would come to more than twice `limits.body_bytes`. `normalized`: one shape for v1, v2, batches and Meta forwards.
+        /// event, unless those of a Meta forward would come to more than twice `limits.body_bytes`, with one byte more in
+        /// each for every event of the forward. `normalized`: one shape for v1, v2, batches and Meta forwards.
         #[cfg_attr(feature = "schema", schemars(extend("default" = "as-received")))]
         pub(crate) body: Option<BodyForm>,
         /// Status codes with which the target refuses a message for good: it is counted as rejected and not sent again.
@@ -203,7 +204,7 @@ described! {
         /// How long a delivered event is remembered, in seconds. Longer than Kapso goes on trying, which is 150 seconds.
         #[cfg_attr(feature = "schema", schemars(extend("default" = WINDOW_S)))]
         pub(crate) window_s: Option<Whole<180, 2_592_000>>,
-        /// How many events are remembered at the most.
+        /// How many are remembered at the most, counting an event once for each of its targets.
         #[cfg_attr(feature = "schema", schemars(extend("default" = MAX_KEYS)))]
         pub(crate) max_keys: Option<Whole<1, 100_000_000>>,
     }

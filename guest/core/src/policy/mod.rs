@@ -32,7 +32,8 @@ pub(crate) use terms::{AnyOf, EventPattern, NamedSecret, NonEmpty, Term};
 pub struct PolicyError {
     /// Where, as a JSON Pointer (RFC 6901); empty for the document as a whole.
     pub pointer: String,
-    /// What was found and what was expected. Never holds a secret's value.
+    /// What was found and what was expected. Holds no secret's value, unless one stands where a name is asked for and looks like
+    /// one.
     pub message: String,
 }
 

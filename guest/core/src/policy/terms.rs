@@ -81,7 +81,7 @@ const NAME: &str = "a name of 1 to 128 visible ASCII characters, blanks only bet
 #[cfg(feature = "schema")]
 const NAME_PATTERN: &str = "^[!-~]([ -~]{0,126}[!-~])?$";
 
-/// Names go into header fields and logs as they are.
+/// Names go into logs as they are, and into header fields with blanks and `%` encoded.
 pub(super) fn is_name(text: &str) -> bool {
     (1..=128).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) && text.trim_ascii() == text
 }
