@@ -102,9 +102,7 @@ impl Gate {
 
     /// What one attempt's outcome means for the keys of the events that it carried.
     pub fn verdict(&self, attempt: &Attempt<'_>) -> Verdict {
-        let Some(target) = self.targets.iter().find(|target| target.name == attempt.target) else {
-            return Verdict::Failed;
-        };
+        let Some(target) = self.target(attempt.target) else { return Verdict::Failed };
         match attempt.outcome {
             Outcome::Answered(200..=299) => Verdict::Delivered,
             Outcome::Answered(status) if target.give_up_on.contains(&status) => Verdict::Rejected,

@@ -80,8 +80,7 @@ impl Gate {
         events: &[usize],
     ) -> Vec<Message> {
         let source = self.source(request.head.path_only());
-        let target = self.targets.iter().find(|known| known.name == target);
-        let (Some(source), Some(target)) = (source, target) else { return Vec::new() };
+        let (Some(source), Some(target)) = (source, self.target(target)) else { return Vec::new() };
         let envelope = Envelope { gate: self, source, request, delivery };
         let routes: Vec<_> = delivery.events.iter().map(|event| self.named(&envelope.matched(event))).collect();
         let events: Vec<_> = events.iter().copied().filter(|index| *index < delivery.events.len()).collect();

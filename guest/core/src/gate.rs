@@ -248,6 +248,11 @@ impl Gate {
         &self.targets
     }
 
+    /// The target of this name.
+    pub fn target(&self, name: &str) -> Option<&Target> {
+        self.targets.iter().find(|target| target.name == name)
+    }
+
     /// How long and how many delivered keys are remembered.
     pub fn dedupe(&self) -> Dedupe {
         self.dedupe

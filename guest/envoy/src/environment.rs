@@ -3,19 +3,11 @@
 use alloc::vec::Vec;
 use hookgate_core::Secret;
 
-/// Variables as `NAME=value`, each with a NUL behind it.
-pub(crate) struct Environment(Vec<u8>);
-
-impl Environment {
-    pub(crate) fn new(block: Vec<u8>) -> Self {
-        Self(block)
-    }
-
-    /// Every variable as a secret: the gate takes those that its policy names. What is not UTF-8 is no secret.
-    pub(crate) fn secrets(&self) -> Vec<Secret<'_>> {
-        let variables = self.0.split(|byte| *byte == 0).filter_map(|variable| core::str::from_utf8(variable).ok());
-        variables.filter_map(|variable| variable.split_once('=')).map(|(name, value)| Secret { name, value }).collect()
-    }
+/// Every variable as a secret: the gate takes those that its policy names. They stand as `NAME=value`, each with a NUL behind it;
+/// what is not UTF-8 is no secret.
+pub(crate) fn secrets(environment: &[u8]) -> Vec<Secret<'_>> {
+    let variables = environment.split(|byte| *byte == 0).filter_map(|variable| core::str::from_utf8(variable).ok());
+    variables.filter_map(|variable| variable.split_once('=')).map(|(name, value)| Secret { name, value }).collect()
 }
 
 #[cfg(test)]
@@ -24,8 +16,8 @@ mod tests {
 
     #[test]
     fn variables_are_secrets_and_values_may_hold_anything_but_nul() {
-        let environment = Environment::new(b"A=1\0EMPTY=\0B=x=y z\0\xff=1\0C".to_vec());
-        let secrets: Vec<_> = environment.secrets().iter().map(|secret| (secret.name, secret.value)).collect();
+        let found = secrets(b"A=1\0EMPTY=\0B=x=y z\0\xff=1\0C");
+        let secrets: Vec<_> = found.iter().map(|secret| (secret.name, secret.value)).collect();
         assert_eq!(secrets, [("A", "1"), ("EMPTY", ""), ("B", "x=y z")]);
     }
 }

@@ -8,7 +8,6 @@ use alloc::vec::Vec;
 
 use crate::by_id::ById;
 use crate::callout::Calls;
-use crate::environment::Environment;
 use crate::exports::Action;
 use crate::host::{self, Buffer, Fault, Level, Result};
 use crate::policy::Policy;
@@ -177,7 +176,7 @@ impl Plugin {
 fn configured(stats: Rc<Stats>) -> core::result::Result<Policy, Vec<String>> {
     let asked = |answer: Result<Vec<u8>>| answer.map_err(|fault: Fault| vec![fault.to_string()]);
     let configuration = asked(host::buffer(Buffer::PluginConfiguration, 0, i32::MAX as usize))?;
-    let environment = Environment::new(asked(host::environment())?);
+    let environment = asked(host::environment())?;
     let policy = Policy::read(&configuration, &environment, stats)?;
     host::tick_every(TICK_MS).map_err(|fault| vec![fault.to_string()])?;
     Ok(policy)

@@ -10,7 +10,7 @@ use hookgate_core::Gate;
 
 use crate::claims::{Envoy, Table};
 use crate::configuration;
-use crate::environment::Environment;
+use crate::environment::secrets;
 use crate::headers::Address;
 use crate::refusals::Refusals;
 use crate::stats::Stats;
@@ -39,10 +39,10 @@ impl Policy {
     ///
     /// # Errors
     /// Every problem, as a line to log.
-    pub(crate) fn read(configuration: &[u8], environment: &Environment, stats: Rc<Stats>) -> Result<Self, Vec<String>> {
+    pub(crate) fn read(configuration: &[u8], environment: &[u8], stats: Rc<Stats>) -> Result<Self, Vec<String>> {
         let document = configuration::document(configuration)
             .ok_or_else(|| vec!["the configuration is neither a google.protobuf.Struct nor text".to_owned()])?;
-        let gate = Gate::compile(&document, &environment.secrets())
+        let gate = Gate::compile(&document, &secrets(environment))
             .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
         let endpoints = endpoints(&gate)?;
         let remembered = gate.dedupe();

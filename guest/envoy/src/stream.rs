@@ -136,31 +136,23 @@ impl Stream {
 
     /// `size` is that of all the body that has come so far.
     pub(crate) fn request_body(&mut self, size: usize, end: bool, calls: &mut Calls) -> Action {
-        let action = match core::mem::replace(&mut self.state, State::Answered) {
-            State::Passing => {
-                self.state = State::Passing;
-                Ok(Action::Continue)
-            }
-            State::Reading(reading) => self.read(*reading, size, end, calls),
-            State::Relaying(relaying) => {
-                self.state = State::Relaying(relaying);
-                host::replace_buffer(Buffer::RequestBody, b"").map(|()| Action::Continue)
-            }
-            other => {
-                self.state = other;
-                Ok(Action::Pause)
-            }
+        let action = match &self.state {
+            State::Passing => Ok(Action::Continue),
+            State::Reading(_) => self.read(size, end, calls),
+            State::Relaying(_) => host::replace_buffer(Buffer::RequestBody, b"").map(|()| Action::Continue),
+            _ => Ok(Action::Pause),
         };
         self.or_refuse(action)
     }
 
-    fn read(&mut self, mut reading: Reading, size: usize, end: bool, calls: &mut Calls) -> Result<Action> {
-        let policy = Rc::clone(&self.policy);
+    fn read(&mut self, size: usize, end: bool, calls: &mut Calls) -> Result<Action> {
+        let State::Reading(reading) = &mut self.state else { return Ok(Action::Pause) };
         let length = size.checked_sub(reading.fed).ok_or(Fault::nonsense("on_request_body"))?;
         let piece = if length == 0 { Vec::new() } else { host::buffer(Buffer::RequestBody, reading.fed, length)? };
         if piece.len() != length {
             return Err(Fault::nonsense("get_buffer_bytes"));
         }
+        let policy = Rc::clone(&self.policy);
         if let Err(refusal) = reading.intake.feed(&policy.gate, &piece) {
             return self.refuse(&refusal);
         }
@@ -169,35 +161,27 @@ impl Stream {
         }
         reading.fed = size;
         reading.begun = true;
-        if end {
-            return self.decide(reading, calls);
-        }
-        self.state = State::Reading(Box::new(reading));
-        Ok(Action::Pause)
+        if end { self.decide_read(calls) } else { Ok(Action::Pause) }
     }
 
     /// Trailers end a body that never said so.
     pub(crate) fn request_trailers(&mut self, calls: &mut Calls) -> Action {
-        let action = match core::mem::replace(&mut self.state, State::Answered) {
-            state @ (State::Passing | State::Relaying(_)) => {
-                self.state = state;
-                without_forged_trailers().map(|()| Action::Continue)
-            }
-            State::Reading(reading) => self.end_of_body(*reading, calls),
-            other => {
-                self.state = other;
-                Ok(Action::Pause)
-            }
+        let action = match &self.state {
+            State::Passing | State::Relaying(_) => without_forged_trailers().map(|()| Action::Continue),
+            State::Reading(_) => without_forged_trailers().and_then(|()| self.decide_read(calls)),
+            _ => Ok(Action::Pause),
         };
         self.or_refuse(action)
     }
 
-    fn end_of_body(&mut self, reading: Reading, calls: &mut Calls) -> Result<Action> {
-        without_forged_trailers()?;
-        self.decide(reading, calls)
+    /// The whole body is there that was being read.
+    fn decide_read(&mut self, calls: &mut Calls) -> Result<Action> {
+        match core::mem::replace(&mut self.state, State::Answered) {
+            State::Reading(reading) => self.decide(*reading, calls),
+            _ => Ok(Action::Pause),
+        }
     }
 
-    /// The whole body is there.
     fn decide(&mut self, mut reading: Reading, calls: &mut Calls) -> Result<Action> {
         let body = reading.body()?;
         let Reading { intake, received, fed, started, .. } = reading;

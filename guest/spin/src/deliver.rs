@@ -113,7 +113,7 @@ impl<'a> Carrier<'a> {
 
     /// Sends one target its messages, one after the other, so that they arrive in their order.
     async fn send<'s>(&self, share: &'s Share<'_>) -> Vec<Tried<'s>> {
-        let target = self.gate.targets().iter().find(|target| target.name() == share.target);
+        let target = self.gate.target(share.target);
         let url = target.and_then(Target::url).and_then(Url::parse);
         let timeout = Duration::from_millis(target.map_or(0, Target::timeout_ms).into());
         let mut tried = Vec::with_capacity(share.messages.len());

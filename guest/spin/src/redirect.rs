@@ -46,7 +46,7 @@ async fn ask(
     fields: &[(String, Vec<u8>)],
     deadline: Instant,
 ) -> Result<Answer, Outcome> {
-    let target = gate.targets().iter().find(|target| target.name() == relay.target);
+    let target = gate.target(relay.target);
     let url = target.and_then(Target::url).and_then(Url::parse).ok_or(Outcome::Unreachable)?;
     let timeout = Duration::from_millis(target.map_or(0, Target::timeout_ms).into());
     let deadline = deadline.min(Instant::now().after(timeout));
