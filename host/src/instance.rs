@@ -57,6 +57,8 @@ impl Instance {
         camera: &Camera,
     ) -> Result<PluginPre<Limiter>, CallError> {
         self.store.set_epoch_deadline(ticks(plugin.options.time_per_compile));
+        // A memory is read whole, and the limiter bounds it.
+        self.store.set_hostcall_fuel(usize::MAX);
         camera.take(&mut self.store, component).map_err(CallError::of)
     }
 

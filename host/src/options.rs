@@ -18,7 +18,8 @@ pub struct Options {
     pub time_per_call: Duration,
     /// How long compiling a policy may take.
     pub time_per_compile: Duration,
-    /// How many bytes an instance may have in all its linear memories together.
+    /// How many bytes an instance may have in all its linear memories together. Where instances are fresh, 64 KiB for each memory
+    /// must be left of it when a policy is compiled.
     pub memory_per_instance: usize,
     /// Where machine code is kept from one start to the next.
     pub cache: Cache,

@@ -1,5 +1,6 @@
 //! The component as it is when it has compiled a policy. An instance made from that has nothing left to compile.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -37,7 +38,7 @@ impl Camera {
     pub(crate) fn take(&self, store: &mut Store<Limiter>, instance: Instance) -> wasmtime::Result<PluginPre<Limiter>> {
         let wizer = Wizer::new();
         let (context, _) = wizer.instrument_component(&self.component)?;
-        let mut subject = Subject { store, instance, failure: None };
+        let mut subject = Subject { store, instance, memories: HashMap::new(), failure: None };
         let component = now(wizer.snapshot_component(&context, &mut subject))?.map(Zeroizing::new)?;
         if let Some(failure) = subject.failure {
             return Err(failure);
@@ -51,6 +52,9 @@ impl Camera {
 struct Subject<'a> {
     store: &'a mut Store<Limiter>,
     instance: Instance,
+    /// What was read first, by the function that gives it, empty where that failed. Wizer asks twice, and the function makes the
+    /// memory a page larger each time.
+    memories: HashMap<String, Zeroizing<Vec<u8>>>,
     failure: Option<wasmtime::Error>,
 }
 
@@ -78,7 +82,11 @@ impl Subject<'_> {
 
 impl ComponentInstanceState for Subject<'_> {
     async fn call_func_ret_list_u8(&mut self, interface: &str, function: &str, see: impl FnOnce(&[u8]) + Send) {
-        self.read(interface, function, |store, list: WasmList<u8>| see(list.as_le_slice(store)));
+        let memory = self.memories.remove(function).unwrap_or_else(|| {
+            self.read(interface, function, |store, list: WasmList<u8>| Zeroizing::new(list.as_le_slice(store).to_vec()))
+        });
+        see(&memory);
+        self.memories.insert(function.to_owned(), memory);
     }
 
     async fn call_func_ret_s32(&mut self, interface: &str, function: &str) -> i32 {

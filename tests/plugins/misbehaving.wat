@@ -1,7 +1,8 @@
 ;; A plugin that takes every policy, and whose `decide` does what `now` says:
 ;; 1 never ends, 2 traps, 3 allocates without end, 5 traps if the instance was asked that before, 6 has the host hash less than
 ;; a block, anything else answers not-ours.
-;; A policy that begins with `L` is compiled for ever, one that begins with `T` traps.
+;; A policy that begins with `L` is compiled for ever, one that begins with `T` traps, and for one that begins with `G` the memory
+;; grows by as many pages as the next byte says.
 (module
   (import "[export]hookgate:kapso/gate@0.1.0" "[resource-new]gate" (func $new (param i32) (result i32)))
 
@@ -24,6 +25,8 @@
     (param $policy i32) (param $policy_len i32) (param $secrets i32) (param $secrets_len i32) (result i32)
     (if (i32.eq (i32.load8_u (local.get $policy)) (i32.const 76)) (then (loop $for_ever (br $for_ever))))
     (if (i32.eq (i32.load8_u (local.get $policy)) (i32.const 84)) (then (unreachable)))
+    (if (i32.eq (i32.load8_u (local.get $policy)) (i32.const 71))
+      (then (drop (memory.grow (i32.load8_u offset=1 (local.get $policy))))))
     (i32.store8 (i32.const 0) (i32.const 0))
     (i32.store (i32.const 4) (call $new (i32.const 1)))
     (i32.const 0))

@@ -179,6 +179,18 @@ fn compiling_is_limited_too() {
 }
 
 #[test]
+fn a_plugin_that_fills_its_memory_while_it_compiles_leaves_none_to_copy_it() {
+    let compile = |instances, pages: u8| {
+        let plugin = Plugin::from_bytes(&misbehaving(), &options(instances)).unwrap();
+        plugin.compile(&format!("G{}", char::from(pages)), &Secrets::new()).err()
+    };
+    // It may have 128 pages and begins with two. Copying takes one.
+    assert_eq!(compile(REUSE, 126), None);
+    assert_eq!(compile(Instances::Fresh, 125), None);
+    assert_eq!(compile(Instances::Fresh, 126), Some(CompileError::Call(CallError::OutOfMemory)));
+}
+
+#[test]
 fn what_is_no_plugin_is_refused() {
     let options = options(REUSE);
     let bytes = [&b"\0asm"[..], b"\x01\0\0\0", b"\0asm\x0d\0\x01\0", b"nonsense", b""];
