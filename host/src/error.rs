@@ -31,7 +31,7 @@ pub enum LoadError {
         /// Why.
         reason: String,
     },
-    /// This machine cannot run the engine: no address space, no thread.
+    /// This machine, or what the options leave of it, is too small for the engine: no address space, no thread, no memory.
     #[error("cannot start the WebAssembly engine: {0}")]
     Engine(String),
 }

@@ -42,7 +42,8 @@ impl Plugin {
     /// The component that comes with this crate.
     ///
     /// # Errors
-    /// Where this machine cannot run it, or the options name a cache directory that cannot be used.
+    /// Where this machine cannot run it, the options leave it too little memory, or they name a cache directory that cannot be
+    /// used.
     pub fn new(options: &Options) -> Result<Self, LoadError> {
         let embedded = match options.sha256 {
             Sha256::Host => EMBEDDED_ON_HOST_SHA256,
@@ -82,7 +83,13 @@ impl Plugin {
             options: options.clone(),
         };
         // Whether the exports have the contract's types shows when an instance is made.
-        shared.instantiate().map_err(|error| LoadError::NotAPlugin(error.to_string()))?;
+        shared.instantiate().map_err(|error| match error {
+            CallError::Unavailable(reason) => LoadError::Engine(reason),
+            CallError::OutOfMemory => {
+                LoadError::Engine("memory_per_instance is less than the component begins with".into())
+            }
+            error => LoadError::NotAPlugin(error.to_string()),
+        })?;
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -119,7 +126,7 @@ impl Shared {
     pub(crate) fn instantiate(&self) -> Result<(Store<Limiter>, Instance, Bindings), CallError> {
         let mut store = self.store(&self.component);
         let instance = self.component.instance_pre().instantiate(&mut store).map_err(CallError::of_instantiation)?;
-        let bindings = Bindings::new(&mut store, &instance).map_err(CallError::of_instantiation)?;
+        let bindings = Bindings::new(&mut store, &instance).map_err(CallError::of)?;
         Ok((store, instance, bindings))
     }
 }

@@ -191,6 +191,15 @@ fn a_plugin_that_fills_its_memory_while_it_compiles_leaves_none_to_copy_it() {
 }
 
 #[test]
+fn a_plugin_without_room_is_not_said_to_be_none() {
+    let options = Options { memory_per_instance: 64 << 10, ..options(REUSE) };
+    let Err(LoadError::Engine(why)) = Plugin::from_bytes(&misbehaving(), &options) else {
+        panic!("it needs two pages")
+    };
+    assert!(why.contains("memory_per_instance"), "{why}");
+}
+
+#[test]
 fn what_is_no_plugin_is_refused() {
     let options = options(REUSE);
     let bytes = [&b"\0asm"[..], b"\x01\0\0\0", b"\0asm\x0d\0\x01\0", b"nonsense", b""];
@@ -199,6 +208,10 @@ fn what_is_no_plugin_is_refused() {
     }
     let importing = wat::parse_str(r#"(component (import "now" (func)))"#).unwrap();
     assert!(matches!(Plugin::from_bytes(&importing, &options), Err(LoadError::NotAPlugin(_))));
+    let names = "-> result<list<string>, list<policy-error>>";
+    assert!(contract().contains(names));
+    let other_type = component_of(&misbehaving_text(), &contract().replace(names, "-> result<list<string>, string>"));
+    assert!(matches!(Plugin::from_bytes(&other_type, &options), Err(LoadError::NotAPlugin(_))));
     let missing = Plugin::from_file("plugins/there-is-none.wasm", &options);
     assert!(matches!(missing, Err(LoadError::Unreadable { .. })));
 }
@@ -211,13 +224,20 @@ fn misbehaving_text() -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("plugins/misbehaving.wat")).unwrap()
 }
 
+fn contract() -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit/gate.wit")).unwrap()
+}
+
 /// A module as a component of our contract.
 fn plugin_of(text: &str) -> Vec<u8> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    component_of(text, &contract())
+}
+
+fn component_of(text: &str, contract: &str) -> Vec<u8> {
     let mut module = wat::parse_str(text).unwrap();
-    let mut contract = Resolve::default();
-    let (package, _) = contract.push_path(here.join("../wit")).unwrap();
-    let world = contract.select_world(&[package], Some("plugin-on-host-sha256")).unwrap();
-    embed_component_metadata(&mut module, &contract, world, StringEncoding::UTF8).unwrap();
+    let mut resolve = Resolve::default();
+    let package = resolve.push_str("gate.wit", contract).unwrap();
+    let world = resolve.select_world(&[package], Some("plugin-on-host-sha256")).unwrap();
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
     ComponentEncoder::default().validate(true).module(&module).unwrap().encode().unwrap()
 }
