@@ -74,8 +74,8 @@
 //!
 //! # What is yours to do
 //!
-//! - **Send.** A message goes out as POST with the received headers, without [`MessageOut::drop_headers`] and with
-//!   [`MessageOut::set_headers`]. Kapso waits 10 s for the whole answer.
+//! - **Send.** A message goes out as POST with the received headers except hop-by-hop headers, `host` and `content-length`,
+//!   without [`MessageOut::drop_headers`] and with [`MessageOut::set_headers`]. Kapso waits 10 s for the whole answer.
 //! - **Remember what was delivered**, if nothing may reach a target twice. An event is known by its target's name and its
 //!   [`Event::item_key`]. Claim the keys of a dispatch before sending; those that were delivered before are
 //!   [`Outcome::Duplicate`], those that somebody else is sending [`Outcome::InFlight`], and where only some are free
