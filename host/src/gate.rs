@@ -36,7 +36,9 @@ struct Compiled {
     settings: Settings,
     settled: Settled,
     idle: Mutex<Vec<Instance>>,
-    /// Held by each instance, so that they can be counted.
+    /// Held by who makes an instance in advance.
+    warming: Mutex<()>,
+    /// Held by each instance from when it begins to be made, so that they can be counted.
     census: Arc<()>,
 }
 
@@ -62,7 +64,8 @@ impl Gate {
             }
         };
         let (plugin, idle) = (Arc::clone(plugin), Mutex::new(idle));
-        let compiled = Compiled { plugin, origin, settings, settled: Settled::default(), idle, census };
+        let (settled, warming) = (Settled::default(), Mutex::default());
+        let compiled = Compiled { plugin, origin, settings, settled, idle, warming, census };
         Ok(Self { shared: Arc::new(compiled) })
     }
 
@@ -84,8 +87,9 @@ impl Gate {
         if instances == Instances::Fresh || self.instances() >= max_concurrency.get() {
             return Ok(false);
         }
+        let _turn = shared.warming.lock().unwrap_or_else(PoisonError::into_inner);
         let _slot = shared.plugin.slots.take();
-        // A call may have made one meanwhile.
+        // A call or another thread may have made one meanwhile.
         if self.instances() >= max_concurrency.get() {
             return Ok(false);
         }
@@ -93,7 +97,7 @@ impl Gate {
         Ok(true)
     }
 
-    /// How many instances hold the policy now, idle or serving a call.
+    /// How many instances there are now, idle, serving a call or being made.
     pub fn instances(&self) -> usize {
         Arc::strong_count(&self.shared.census) - 1
     }

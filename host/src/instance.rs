@@ -31,22 +31,24 @@ impl Instance {
         secrets: &Secrets,
         census: &Arc<()>,
     ) -> Result<(Self, Component), CompileError> {
+        let census = Arc::clone(census);
         let (mut store, component, bindings) = plugin.instantiate()?;
         let secrets: Vec<_> = secrets.iter().map(|(name, value)| Secret { name, value }).collect();
         let gate = bindings.hookgate_kapso_gate().gate().call_compile(&mut store, policy, &secrets);
         let gate = gate.map_err(CallError::of)?.map_err(CompileError::Policy)?;
         let exports = Exports::Compared(Box::new(bindings));
-        Ok((Self { store, exports, gate, calls: 0, _census: Arc::clone(census) }, component))
+        Ok((Self { store, exports, gate, calls: 0, _census: census }, component))
     }
 
     /// Begins where the snapshot was taken, with the policy compiled.
     pub(crate) fn of(plugin: &Shared, snapshot: &PluginPre<Limiter>, census: &Arc<()>) -> Result<Self, CallError> {
+        let census = Arc::clone(census);
         let mut store = plugin.store(snapshot);
         let component = snapshot.instance_pre().instantiate(&mut store).map_err(CallError::of_instantiation)?;
         let exports = Exports::Comparing(component);
         let gate = exports.call_compiled(&mut store).map_err(CallError::of)?;
         let gate = gate.ok_or_else(|| CallError::Trapped("it has lost the policy that it compiled".into()))?;
-        Ok(Self { store, exports, gate, calls: 0, _census: Arc::clone(census) })
+        Ok(Self { store, exports, gate, calls: 0, _census: census })
     }
 
     /// What to make further instances from that have compiled this policy too. `component` came with this instance.

@@ -99,6 +99,22 @@ fn instances_are_made_ahead_as_many_as_calls_may_run() {
 }
 
 #[test]
+fn threads_that_make_instances_ahead_make_no_more_together() {
+    let options = Options { time_per_call: Duration::from_secs(60), ..options(REUSE) };
+    let plugin = Plugin::from_bytes(&misbehaving(), &options).unwrap();
+    for _ in 0..50 {
+        let gate = plugin.compile("{}", &Secrets::new()).unwrap();
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| while gate.warm().unwrap() {});
+            }
+            scope.spawn(|| (0..50).for_each(|_| assert_eq!(decide(&gate, BEHAVES), Ok(Decision::NotOurs))));
+        });
+        assert_eq!(gate.instances(), 2);
+    }
+}
+
+#[test]
 fn nothing_waits_where_instances_are_fresh() {
     let gate = patient(Instances::Fresh);
     assert_eq!(gate.warm(), Ok(false));
