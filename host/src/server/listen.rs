@@ -49,7 +49,7 @@ impl Listener {
     pub(crate) async fn serve<S, F>(self, stop: CancellationToken, service: S)
     where
         S: Fn(&Arc<Worker>, Peer, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
-        F: Future<Output = Result<Answer, Infallible>> + Send + 'static,
+        F: Future<Output = Answer> + Send + 'static,
     {
         let connections = Arc::new(Semaphore::new(self.limits.connections.min(Semaphore::MAX_PERMITS)));
         let builder = builder(&self.limits);
@@ -156,7 +156,7 @@ struct Connection<S> {
 impl<S, F> Connection<S>
 where
     S: Fn(&Arc<Worker>, Peer, Request<Incoming>) -> F,
-    F: Future<Output = Result<Answer, Infallible>> + Send + 'static,
+    F: Future<Output = Answer> + Send + 'static,
 {
     /// Until it ends by itself, is asked to, or nothing has come over it for too long: hyper's own limit on that is for HTTP/1, and
     /// begins with its first line.
@@ -168,7 +168,7 @@ where
             async move {
                 let answer = answer.await;
                 drop(open);
-                answer
+                Ok::<_, Infallible>(answer)
             }
         });
         let mut connection = pin!(self.builder.serve_connection(TokioIo::new(stream), service));

@@ -44,7 +44,6 @@ pub(crate) mod tls;
 pub(crate) mod tryit;
 mod workers;
 
-use std::convert::Infallible;
 use std::future::ready;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -299,8 +298,7 @@ impl Server {
             let socket = bind(admin).await?;
             admin_address = Some(local(&socket, admin)?);
             let shared = state.clone();
-            let service =
-                move |_: &Arc<Worker>, _, request| ready(Ok::<_, Infallible>(admin::answer(&shared, &request)));
+            let service = move |_: &Arc<Worker>, _, request| ready(admin::answer(&shared, &request));
             let limits = Limits { connections: limits.connections.min(ADMIN_CONNECTIONS), ..limits };
             let listener = Listener { socket, tls: None, limits, workers };
             others.push(tokio::spawn(listener.serve(CancellationToken::new(), service)));

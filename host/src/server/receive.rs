@@ -1,6 +1,5 @@
 //! One request, from its head to its answer.
 
-use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -40,19 +39,17 @@ pub(crate) async fn receive(
     worker: Arc<Worker>,
     peer: Peer,
     request: http::Request<Incoming>,
-) -> Result<Answer, Infallible> {
+) -> Answer {
     let started = Instant::now();
     let in_flight = state.metrics.in_flight();
     let (parts, body) = request.into_parts();
     if parts.headers.len() > FIELDS {
-        return Ok(plain(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
+        return plain(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
     }
     let received = Received::new(parts, peer);
     let active = state.active.load_full();
     let source = active.source(received.path()).map(str::to_owned);
-    Ok(Intake { state, worker, active, source, received, started, taken: None, _in_flight: in_flight }
-        .answer(body)
-        .await)
+    Intake { state, worker, active, source, received, started, taken: None, _in_flight: in_flight }.answer(body).await
 }
 
 /// A request under way. It keeps the policy that it met first until it is answered.
