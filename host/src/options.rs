@@ -79,12 +79,15 @@ impl Default for Instances {
 /// Whose SHA-256 a delivery's signature is verified with: a choice between the two components that come with this crate, which
 /// answer alike. A component that somebody else brings hashes by itself or not as it was built.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "program", derive(clap::ValueEnum))]
 pub enum Sha256 {
     /// This host's. It has the processor's own instructions for it, which take a fifth of the time that WebAssembly does. All
     /// that crosses is hash values and bytes to hash.
     #[default]
+    #[cfg_attr(feature = "program", value(help = "This program's, with the processor's instructions for it"))]
     Host,
     /// The plugin's: then it imports nothing at all.
+    #[cfg_attr(feature = "program", value(help = "The plugin's: slower, and then it imports nothing at all"))]
     Plugin,
 }
 

@@ -102,7 +102,7 @@ pub struct Args {
 
     /// Whose SHA-256 signatures are verified with.
     #[arg(long, value_enum, env = "HOOKGATE_SHA256", default_value_t, conflicts_with = "plugin")]
-    pub sha256: Hashing,
+    pub sha256: Sha256,
 
     /// A component to run in place of the one that comes with this program.
     #[arg(long, value_name = "FILE", env = "HOOKGATE_PLUGIN")]
@@ -163,16 +163,6 @@ pub enum Reuse {
     Fresh,
 }
 
-/// Whose SHA-256 signatures are verified with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Hashing {
-    /// This program's, with the processor's instructions for it.
-    #[default]
-    Host,
-    /// The plugin's: slower, and then it imports nothing at all.
-    Plugin,
-}
-
 /// An address, or `off`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Admin(
@@ -199,11 +189,7 @@ impl Args {
             Reuse::Reuse => Instances::default(),
             Reuse::Fresh => Instances::Fresh,
         };
-        let sha256 = match self.sha256 {
-            Hashing::Host => Sha256::Host,
-            Hashing::Plugin => Sha256::Plugin,
-        };
-        let options = Options { instances, sha256, ..Options::for_workers(self.workers()) };
+        let options = Options { instances, sha256: self.sha256, ..Options::for_workers(self.workers()) };
         match &self.plugin {
             Some(file) => Plugin::from_file(file, &options),
             None => Plugin::new(&options),
