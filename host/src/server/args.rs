@@ -68,8 +68,8 @@ pub struct Args {
     pub record: Option<PathBuf>,
 
     /// The maximum size of all recorded deliveries together, in bytes. The oldest are removed to stay below it.
-    #[arg(long, value_name = "BYTES", env = "HOOKGATE_RECORD_BYTES", default_value = "268435456", help_heading = "Recording",
-        value_parser = clap::value_parser!(u64).range(65_536..))]
+    #[arg(long, value_name = "BYTES", env = "HOOKGATE_RECORD_BYTES", default_value_t = Recording::new("").bytes,
+        help_heading = "Recording", value_parser = clap::value_parser!(u64).range(65_536..))]
     pub record_bytes: u64,
 
     /// Records deliveries that were refused as well, such as those with a wrong signature.
@@ -115,33 +115,36 @@ pub struct Args {
 
     /// Requests that may be in flight at a time once their body is there; more are answered 503. Browsers back from setup links have
     /// an eighth of it for themselves.
-    #[arg(long, value_name = "N", env = "HOOKGATE_MAX_REQUESTS", default_value = "512")]
+    #[arg(long, value_name = "N", env = "HOOKGATE_MAX_REQUESTS", default_value_t = count(Limits::default().requests))]
     pub max_requests: NonZeroUsize,
 
     /// Bytes of heads and bodies that may be held at a time; what goes beyond is answered 503. At least one body of the largest size that
     /// the policy allows should fit.
-    #[arg(long, value_name = "BYTES", env = "HOOKGATE_MAX_BYTES", default_value = "268435456")]
+    #[arg(long, value_name = "BYTES", env = "HOOKGATE_MAX_BYTES", default_value_t = count(Limits::default().bytes))]
     pub max_bytes: NonZeroUsize,
 
     /// Connections that may be open at a time; more wait. Fewer where the system's limit on open files allows no more.
-    #[arg(long, value_name = "N", env = "HOOKGATE_MAX_CONNECTIONS", default_value = "8192")]
+    #[arg(long, value_name = "N", env = "HOOKGATE_MAX_CONNECTIONS", default_value_t = count(Limits::default().connections))]
     pub max_connections: NonZeroUsize,
 
     /// Milliseconds from a request's head to its answer, targets included. Kapso gives up after 10,000.
-    #[arg(long, value_name = "MS", env = "HOOKGATE_ANSWER_MS", default_value = "9000", value_parser = clap::value_parser!(u64).range(100..10_000))]
+    #[arg(long, value_name = "MS", env = "HOOKGATE_ANSWER_MS", default_value_t = millis(Limits::default().answer_time),
+        value_parser = clap::value_parser!(u64).range(100..10_000))]
     pub answer_ms: u64,
 
     /// Keep-alive timeout: milliseconds from the end of one request to the end of the next one's head. Should exceed
     /// the idle timeout of a load balancer in front. The first head of a connection must always arrive within 10,000.
-    #[arg(long, value_name = "MS", env = "HOOKGATE_HEAD_MS", default_value = "75000", value_parser = clap::value_parser!(u64).range(100..))]
+    #[arg(long, value_name = "MS", env = "HOOKGATE_HEAD_MS", default_value_t = millis(Limits::default().head_time),
+        value_parser = clap::value_parser!(u64).range(100..))]
     pub head_ms: u64,
 
     /// Milliseconds for a request's body.
-    #[arg(long, value_name = "MS", env = "HOOKGATE_BODY_MS", default_value = "5000", value_parser = clap::value_parser!(u64).range(100..))]
+    #[arg(long, value_name = "MS", env = "HOOKGATE_BODY_MS", default_value_t = millis(Limits::default().body_time),
+        value_parser = clap::value_parser!(u64).range(100..))]
     pub body_ms: u64,
 
     /// Milliseconds that a stop waits for what is under way.
-    #[arg(long, value_name = "MS", env = "HOOKGATE_STOP_MS", default_value = "15000")]
+    #[arg(long, value_name = "MS", env = "HOOKGATE_STOP_MS", default_value_t = millis(Limits::default().stop_time))]
     pub stop_ms: u64,
 
     /// What log lines look like.
@@ -151,6 +154,14 @@ pub struct Args {
     /// Which log lines are written: a level, or a filter such as "hookgate=debug,hyper=info".
     #[arg(long, value_name = "FILTER", env = "HOOKGATE_LOG", default_value = "info")]
     pub log: String,
+}
+
+fn count(limit: usize) -> NonZeroUsize {
+    NonZeroUsize::new(limit).unwrap_or(NonZeroUsize::MIN)
+}
+
+fn millis(limit: Duration) -> u64 {
+    u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Whether the plugin's instances are reused.
