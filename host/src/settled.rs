@@ -5,8 +5,9 @@ use std::sync::{PoisonError, RwLock};
 
 use crate::types::{Attempt, Outcome, Settlement};
 
-/// So many different lists of attempts are remembered, and none that is longer: statuses come from outside.
+/// How many lists of attempts are remembered at the most. Targets choose the statuses in them, so there may be any number.
 const MOST: usize = 64;
+/// A list with more attempts is not remembered.
 const LONGEST: usize = 8;
 
 #[derive(Default)]

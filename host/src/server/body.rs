@@ -41,18 +41,19 @@ impl AsRef<[u8]> for Held {
 }
 
 /// A body of which nothing or the first piece was read.
-pub(crate) struct Begun {
+pub(crate) struct Arriving {
     body: Incoming,
     first: Option<Result<Frame<Bytes>, hyper::Error>>,
 }
 
-impl Begun {
+impl Arriving {
     /// Nothing of it was asked for.
     pub(crate) fn unread(body: Incoming) -> Self {
-        Begun { body, first: None }
+        Arriving { body, first: None }
     }
 
-    /// Takes what came along with the head, waiting for nobody. hyper hands a body over in the turn after it is asked for it.
+    /// Takes what came together with the head and does not wait for more. hyper has nothing at the first poll even of a body that
+    /// is there, so a second one follows at once.
     pub(crate) async fn ahead(mut body: Incoming) -> Self {
         let mut asked = false;
         let first = poll_fn(|context| match Pin::new(&mut body).poll_frame(context) {
@@ -65,7 +66,7 @@ impl Begun {
             ready => ready,
         });
         let first = first.await;
-        Begun { body, first }
+        Arriving { body, first }
     }
 
     /// Whether all of it has come.
@@ -99,7 +100,7 @@ impl Begun {
 /// Reads a body of at most `limit` bytes. It takes `room` for what has come, a head of `head` bytes among it, and not for what is
 /// announced, so that nobody occupies it without sending.
 pub(crate) async fn read(
-    body: &mut Begun,
+    body: &mut Arriving,
     limit: u64,
     deadline: Instant,
     head: usize,

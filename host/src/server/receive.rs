@@ -13,7 +13,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::active::Active;
-use super::body::{Begun, Held, Unread, read};
+use super::body::{Arriving, Held, Unread, read};
 use super::deliver::{Sent, deliver};
 use super::metrics::InFlight;
 use super::received::{Peer, Received};
@@ -68,9 +68,9 @@ pub(crate) struct Intake {
 
 impl Intake {
     async fn answer(mut self, body: Incoming) -> Answer {
-        // Who expects to be told to go on hears first whether there is a point in it.
+        // With `Expect: 100-continue` the sender holds the body back until it is asked for. It is not, if the head is refused.
         let waits = self.received.headers.contains_key(EXPECT);
-        let mut body = if waits { Begun::unread(body) } else { Begun::ahead(body).await };
+        let mut body = if waits { Arriving::unread(body) } else { Arriving::ahead(body).await };
         let deadline = self.started + self.state.limits.body_time;
         match self.take_in(&mut body, deadline).await {
             Ok(held) => {
@@ -87,9 +87,9 @@ impl Intake {
     }
 
     /// The body, unless there is an answer without it. A browser's request has none that matters.
-    async fn take_in(&self, body: &mut Begun, deadline: Instant) -> Result<Option<Held>, Answer> {
+    async fn take_in(&self, body: &mut Arriving, deadline: Instant) -> Result<Option<Held>, Answer> {
         let limit = match body.is_whole() {
-            // There is nothing left to spare anybody, and `decide` says what `admit` would have said, the limit among it.
+            // Refusing a body saves nothing once it is here, and `decide` checks all that `admit` would, its length too.
             true => u64::MAX,
             false => match self.received.lend(|request| self.active.gate.admit(&request.head)) {
                 Ok(Admission::Read(limit)) => limit,

@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue};
 use http_body_util::Full;
 use tokio::time::Instant;
 
-use super::body::{Begun, Unread, read};
+use super::body::{Arriving, Unread, read};
 use super::forward;
 use super::receive::{Answer, Intake, respond};
 use crate::CallError;
@@ -47,7 +47,7 @@ async fn ask(intake: &Intake, relay: &Relay, deadline: Instant) -> Result<Answer
     if parts.status.is_informational() {
         return Err(Outcome::Unreachable);
     }
-    let mut body = Begun::unread(body);
+    let mut body = Arriving::unread(body);
     let read = read(&mut body, RELAYED_BYTES as u64, deadline, 0, &intake.state.browsers.room).await;
     let body = read.map_err(|unread| match unread {
         Unread::TooSlow => Outcome::TimedOut,

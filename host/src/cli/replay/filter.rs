@@ -16,7 +16,8 @@ const TARGET: &str = "replay";
 pub(super) struct Filter {
     /// A policy with one rule.
     conditions: Option<Gate>,
-    /// A body that cannot be read meets no conditions: it is sent where there are only such as events are left out for.
+    /// Whether deliveries are sent whose body cannot be read. They meet no condition, so `when` leaves them out and `unless` alone
+    /// does not.
     takes_unreadable: bool,
     failed: bool,
 }
