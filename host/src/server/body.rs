@@ -53,7 +53,7 @@ impl Arriving {
     }
 
     /// Takes what came together with the head and does not wait for more. hyper has nothing at the first poll even of a body that
-    /// is there, so a second one follows at once.
+    /// is there, so the next turn polls once more.
     pub(crate) async fn ahead(mut body: Incoming) -> Self {
         let mut asked = false;
         let first = poll_fn(|context| match Pin::new(&mut body).poll_frame(context) {

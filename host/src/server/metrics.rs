@@ -187,7 +187,7 @@ impl Metrics {
             plugin_instances: new(
                 r,
                 "plugin_instances",
-                "Instances of the plugin that have compiled the policy in force",
+                "Instances of the plugin that have compiled the policy in force, or are about to",
             ),
             keys_in_flight: new(r, "keys_in_flight", "Event keys begun and not finished"),
             keys_remembered: new(r, "keys_remembered", "Event keys of deliveries within the window"),
