@@ -118,8 +118,9 @@ pub struct Args {
     #[arg(long, value_name = "N", env = "HOOKGATE_MAX_REQUESTS", default_value_t = count(Limits::default().requests))]
     pub max_requests: NonZeroUsize,
 
-    /// Bytes of heads and bodies that may be held at a time; what goes beyond is answered 503. At least one body of the largest size that
-    /// the policy allows should fit.
+    /// Bytes of whole heads and of bodies as received that may be held at a time; what goes beyond is answered 503. At least one body of
+    /// the largest size that the policy allows should fit. On top come the bodies that the policy composes anew for targets, and up to
+    /// 64 KiB for each of --max-connections whose head is still arriving.
     #[arg(long, value_name = "BYTES", env = "HOOKGATE_MAX_BYTES", default_value_t = count(Limits::default().bytes))]
     pub max_bytes: NonZeroUsize,
 

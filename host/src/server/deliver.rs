@@ -1,5 +1,6 @@
 //! Carrying a decision out: claim, send, settle.
 
+use std::mem::take;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,9 +33,11 @@ pub(crate) struct Try {
 }
 
 /// Sends a delivery to all its targets at once, the messages of each in order, and ends by the deadline.
-pub(crate) async fn deliver(intake: &Arc<Intake>, delivery: &Deliver, deadline: Instant) -> Sent {
+/// The dispatches are taken out of it, so that of what was composed each message is held until it is sent, and once.
+pub(crate) async fn deliver(intake: &Arc<Intake>, delivery: &mut Deliver, deadline: Instant) -> Sent {
+    let dispatches = take(&mut delivery.dispatches);
     let sending = Sending { intake, delivery, deadline };
-    let runs = join_all(delivery.dispatches.iter().map(|dispatch| sending.run(dispatch))).await;
+    let runs = join_all(dispatches.into_iter().map(|dispatch| sending.run(dispatch))).await;
     sending.settle(runs).await
 }
 
@@ -51,27 +54,28 @@ struct Sending<'a> {
 }
 
 impl Sending<'_> {
-    async fn run(&self, dispatch: &Dispatch) -> Run {
-        let (claims, begun) = self.claim(dispatch).await;
+    async fn run(&self, mut dispatch: Dispatch) -> Run {
+        let messages = take(&mut dispatch.messages);
+        let (claims, begun) = self.claim(&dispatch).await;
         let mut tries = Vec::new();
         let mut free = Vec::new();
         for (position, begun) in begun.iter().enumerate() {
             match begun {
                 Begun::Ours => free.push(position),
-                Begun::InFlight => tries.push(Try::unsent(dispatch, position, Outcome::InFlight)),
-                Begun::Delivered => tries.push(Try::unsent(dispatch, position, Outcome::Duplicate)),
+                Begun::InFlight => tries.push(Try::unsent(&dispatch, position, Outcome::InFlight)),
+                Begun::Delivered => tries.push(Try::unsent(&dispatch, position, Outcome::Duplicate)),
             }
         }
         if tries.is_empty() {
-            self.send_all(dispatch, &dispatch.messages, &mut tries).await;
+            self.send_all(&dispatch, messages, &mut tries).await;
         } else if !free.is_empty() {
             let events: Vec<u32> = free.iter().filter_map(|position| dispatch.events.get(*position).copied()).collect();
             let target = dispatch.target.clone();
             match self.intake.ask(move |gate, request| gate.narrow(request, &target, &events)).await {
-                Ok(messages) => self.send_all(dispatch, &messages, &mut tries).await,
+                Ok(messages) => self.send_all(&dispatch, messages, &mut tries).await,
                 Err(error) => {
                     tracing::error!(%error, target = dispatch.target, "part of a delivery could not be composed");
-                    tries.extend(free.iter().map(|position| Try::unsent(dispatch, *position, Outcome::Unreachable)));
+                    tries.extend(free.iter().map(|position| Try::unsent(&dispatch, *position, Outcome::Unreachable)));
                 }
             }
         }
@@ -94,15 +98,16 @@ impl Sending<'_> {
         }
     }
 
-    async fn send_all(&self, dispatch: &Dispatch, messages: &[MessageOut], tries: &mut Vec<Try>) {
+    async fn send_all(&self, dispatch: &Dispatch, messages: Vec<MessageOut>, tries: &mut Vec<Try>) {
         for message in messages {
             let started = Instant::now();
             let late = self.deadline <= started;
+            // They stand in the body's order.
+            let events = message.events.iter().filter_map(|event| dispatch.events.binary_search(event).ok()).collect();
             let outcome = if late { Outcome::TimedOut } else { self.send(&dispatch.target, message).await };
             tries.push(Try {
                 target: dispatch.target.clone(),
-                // They stand in the body's order.
-                events: message.events.iter().filter_map(|event| dispatch.events.binary_search(event).ok()).collect(),
+                events,
                 outcome,
                 verdict: Verdict::Untouched,
                 took: if late { Duration::ZERO } else { started.elapsed() },
@@ -110,13 +115,13 @@ impl Sending<'_> {
         }
     }
 
-    async fn send(&self, target: &str, message: &MessageOut) -> Outcome {
+    async fn send(&self, target: &str, message: MessageOut) -> Outcome {
         let Some(target) = self.intake.active.targets.get(target) else {
             return Outcome::Unreachable;
         };
-        match forward::headers(&self.intake.received, message) {
+        match forward::headers(&self.intake.received, &message) {
             Ok(headers) => {
-                let body = body(&self.intake.received.body, &message.body);
+                let body = body(&self.intake.received.body, message.body);
                 self.intake.worker.forwarder.send(target, headers, body, self.deadline).await
             }
             Err(error) => {
@@ -169,10 +174,10 @@ impl Try {
     }
 }
 
-fn body(received: &Bytes, body: &BodyOut) -> Bytes {
+fn body(received: &Bytes, body: BodyOut) -> Bytes {
     match body {
         BodyOut::AsReceived => received.clone(),
         BodyOut::Part(span) => received.slice_ref(span.of(received)),
-        BodyOut::Rewritten(bytes) => Bytes::copy_from_slice(bytes),
+        BodyOut::Rewritten(bytes) => bytes.into(),
     }
 }

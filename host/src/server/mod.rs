@@ -146,8 +146,10 @@ pub struct Limits {
     /// Requests in flight whose body is whole; more are answered 503. Browsers back from setup links have an eighth of it for
     /// themselves.
     pub requests: usize,
-    /// Bytes of heads and bodies held at a time; what goes beyond is answered 503. What comes to other paths than the sources' has an
-    /// eighth of it for itself; so have answers to browsers, and room for one of the largest size at least.
+    /// Bytes of heads that are whole and of bodies as received, held at a time; what goes beyond is answered 503. What comes to other
+    /// paths than the sources' has an eighth of it for itself; so have answers to browsers, and room for one of the largest size at
+    /// least. On top come the bodies that a policy composes anew for targets, until they are sent, and heads that are still arriving:
+    /// up to `head_bytes` for each of the connections.
     pub bytes: usize,
     /// Open connections; more wait to be taken.
     pub connections: usize,

@@ -138,11 +138,11 @@ impl Intake {
             Err(error) => return self.trouble(Trouble::Gate(error)),
         };
         if delivery.dispatches.is_empty() {
-            return self.deliver(&delivery).await;
+            return self.deliver(delivery).await;
         }
         // From here on the sender may hang up: what was begun is finished, so that its keys are committed or released.
         let this = self.clone();
-        let work = self.state.tasks.spawn(async move { this.deliver(&delivery).await });
+        let work = self.state.tasks.spawn(async move { this.deliver(delivery).await });
         work.await.unwrap_or_else(|_| self.trouble(Trouble::Panicked))
     }
 
@@ -164,11 +164,13 @@ impl Intake {
         work.await.unwrap_or_else(|panic| Err(CallError::Trapped(panic.to_string())))
     }
 
-    async fn deliver(self: &Arc<Self>, delivery: &Deliver) -> Answer {
+    async fn deliver(self: &Arc<Self>, mut delivery: Deliver) -> Answer {
         let deadline = self.started + self.state.limits.answer_time;
-        let Sent { tries, answer } = deliver(self, delivery, deadline).await;
+        let Sent { tries, answer } = deliver(self, &mut delivery, deadline).await;
         match answer {
-            Ok((result, response)) => self.close(respond(response), Story::Genuine { delivery, result, tries: &tries }),
+            Ok((result, response)) => {
+                self.close(respond(response), Story::Genuine { delivery: &delivery, result, tries: &tries })
+            }
             Err(error) => self.trouble(Trouble::Gate(error)),
         }
     }
