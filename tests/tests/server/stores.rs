@@ -192,18 +192,20 @@ async fn a_connection_to_redis_that_goes_silent_is_left_for_another() {
 
 #[tokio::test]
 async fn a_redis_that_refused_the_login_for_a_while_is_asked_again() {
-    let server = Redis::start().await;
-    assert_eq!(server.ask("ACL SETUSER hook on >hush ~* +@all").await, "+OK");
-    let store = connected(&server.url().replace("redis://", "redis://hook:hush@")).await;
-    let key = [Key::new("bot", "a")];
-    assert_eq!(server.ask("ACL SETUSER hook off").await, "+OK");
-    assert_eq!(server.ask("CLIENT KILL USER hook").await, ":1");
-    // The first finds the connection gone, those that follow are told that they may not log in.
-    for _ in 0..3 {
-        store.begin(Owner::unique(), &key).await.expect_err("nobody may ask");
+    for query in ["", "/?protocol=resp3"] {
+        let server = Redis::start().await;
+        assert_eq!(server.ask("ACL SETUSER hook on >hush ~* +@all").await, "+OK");
+        let store = connected(&format!("{}{query}", server.url().replace("redis://", "redis://hook:hush@"))).await;
+        let key = [Key::new("bot", "a")];
+        assert_eq!(server.ask("ACL SETUSER hook off").await, "+OK");
+        assert_eq!(server.ask("CLIENT KILL USER hook").await, ":1");
+        // The first finds the connection gone, those that follow are told that they may not log in.
+        for _ in 0..3 {
+            store.begin(Owner::unique(), &key).await.expect_err("nobody may ask");
+        }
+        assert_eq!(server.ask("ACL SETUSER hook on").await, "+OK");
+        assert_eq!(begun_in_time(&store, &key).await, [Begun::Ours], "it may again");
     }
-    assert_eq!(server.ask("ACL SETUSER hook on").await, "+OK");
-    assert_eq!(begun_in_time(&store, &key).await, [Begun::Ours], "it may again");
 }
 
 #[tokio::test]

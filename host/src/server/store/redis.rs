@@ -65,7 +65,8 @@ impl RedisStore {
         let answer = TokioContext::new(question, self.runtime.clone()).await;
         let is_spent = |error: &RedisError| {
             let said = error.clone().into_server_errors();
-            said.is_none_or(|said| said.iter().any(|(_, error)| error.code() == "READONLY"))
+            let elsewhere = |code: &str| matches!(code, "NOAUTH" | "READONLY" | "WRONGPASS");
+            said.is_none_or(|said| said.iter().any(|(_, error)| elsewhere(error.code())))
         };
         if answer.as_ref().is_err_and(is_spent)
             && Arc::ptr_eq(&connection, &self.connection.load())
