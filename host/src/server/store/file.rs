@@ -148,24 +148,37 @@ impl Writer {
             while let Ok(more) = commits.try_recv() {
                 together.push(more);
             }
-            let written = self.write(&together).map_err(|error| failed(&self.path, error));
-            if written.is_err() {
-                self.database = None;
-            }
-            for commit in together {
-                // Its delivery may have been broken off.
-                let _ = commit.done.send(written.clone());
-            }
+            self.commit(together);
         }
     }
 
-    fn write(&mut self, commits: &[Commit]) -> Result<(), redb::Error> {
+    /// Writes, answers, and sweeps where there is enough to.
+    fn commit(&mut self, commits: Vec<Commit>) {
+        let keys = self.write(&commits).map_err(|error| failed(&self.path, error));
+        for commit in commits {
+            // Its delivery may have been broken off.
+            let _ = commit.done.send(keys.clone().map(|_| ()));
+        }
+        let Ok(keys) = keys else {
+            self.database = None;
+            return;
+        };
+        if self.written >= SWEEP.max(keys / 4)
+            && let Err(error) = self.sweep()
+        {
+            tracing::error!(%error, "what is not remembered any more could not be thrown out of the file");
+            self.database = None;
+        }
+    }
+
+    /// How many keys are in the file then.
+    fn write(&mut self, commits: &[Commit]) -> Result<u64, redb::Error> {
         let database = match &self.database {
             Some(database) => database,
             None => self.database.insert(Arc::new(Database::create(&self.path)?)),
         };
         let writing = database.begin_write()?;
-        {
+        let keys = {
             let mut table = writing.open_table(DELIVERED)?;
             for commit in commits {
                 for key in &commit.keys {
@@ -173,18 +186,28 @@ impl Writer {
                     self.written = self.written.saturating_add(1);
                 }
             }
-            if self.written >= SWEEP.max(table.len()? / 4) {
-                sweep(&mut table, *lock(&self.dedupe))?;
-                self.written = 0;
-            }
+            table.len()?
+        };
+        writing.commit()?;
+        Ok(keys)
+    }
+
+    /// In a transaction of its own: it takes long, and what was written is answered before.
+    fn sweep(&mut self) -> Result<(), redb::Error> {
+        let Some(database) = &self.database else { return Ok(()) };
+        let writing = database.begin_write()?;
+        {
+            let mut table = writing.open_table(DELIVERED)?;
+            throw_out(&mut table, *lock(&self.dedupe))?;
         }
         writing.commit()?;
+        self.written = 0;
         Ok(())
     }
 }
 
 /// Throws out what is older than the window, and the oldest of what is too much.
-fn sweep(table: &mut Table<'_, [u8; 32], u64>, dedupe: DedupeSettings) -> Result<(), redb::Error> {
+fn throw_out(table: &mut Table<'_, [u8; 32], u64>, dedupe: DedupeSettings) -> Result<(), redb::Error> {
     let mut oldest = unix_time().saturating_sub(dedupe.window_s.into()).saturating_add(1);
     let most = usize::try_from(dedupe.max_keys).unwrap_or(usize::MAX);
     if table.len()? > u64::from(dedupe.max_keys) {
@@ -269,6 +292,23 @@ mod tests {
         deliver(&store, "a").await;
         drop(store);
         assert_eq!(left(&path), 10);
+    }
+
+    #[test]
+    fn what_is_written_is_answered_before_the_file_is_swept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = file(&folder, &[1]);
+        let store = FileStore::open(&path).unwrap();
+        store.configure(DEDUPE);
+        // The sweep waits for this.
+        let dedupe = lock(&store.dedupe);
+        let (done, written) = oneshot::channel();
+        let commit = Commit { keys: vec![Key::new("bot", "a")], at: unix_time(), done };
+        store.writer.blocking_send(commit).expect("somebody writes");
+        written.blocking_recv().expect("an answer").expect("it is written");
+        drop(dedupe);
+        drop(store);
+        assert_eq!(left(&path), 1, "it is swept all the same");
     }
 
     #[tokio::test]
