@@ -254,8 +254,8 @@ pub enum Error {
     Load(String),
 }
 
-/// How long a stop waits for what is still to be recorded.
-const RECORD_TIME: Duration = Duration::from_secs(2);
+/// How long a stop waits for what is still to be recorded, and as long for the store of event keys.
+const WRITE_TIME: Duration = Duration::from_secs(2);
 
 /// A server that runs. Dropping it closes its connections at once, while messages under way to targets still end in their
 /// own time; [`Server::stop`] lets everything finish.
@@ -340,8 +340,8 @@ impl Server {
         self.reloader.reload().await
     }
 
-    /// Takes no more connections, finishes what is under way, for [`Limits::stop_time`] at the most, writes what is to be recorded,
-    /// for two seconds at the most, and ends.
+    /// Takes no more connections, finishes what is under way, for [`Limits::stop_time`] at the most, writes what is to be recorded
+    /// and closes the store, for two seconds each at the most, and ends.
     pub async fn stop(mut self) {
         let state = self.state.clone();
         state.stopping.cancel();
@@ -354,9 +354,12 @@ impl Server {
             tracing::warn!("deliveries were still under way at the end of the time for stopping");
         }
         if let Some(recorder) = &state.recorder
-            && timeout(RECORD_TIME, recorder.finish()).await.is_err()
+            && timeout(WRITE_TIME, recorder.finish()).await.is_err()
         {
             tracing::warn!("deliveries were still to be recorded at the end of the time for that");
+        }
+        if timeout(WRITE_TIME, state.store.close()).await.is_err() {
+            tracing::warn!("event keys were still to be written at the end of the time for that");
         }
     }
 }

@@ -251,14 +251,7 @@ async fn a_file_outlives_its_server() {
     let Hooked { server, .. } = hooked;
     Server::stop(server).await;
 
-    let store = loop {
-        // The thread that writes lets go of the file a moment after the server.
-        match FileStore::open(&file) {
-            Ok(store) => break store,
-            Err(_) => tokio::task::yield_now().await,
-        }
-    };
-    let hooked = with(store, &upstream).await;
+    let hooked = with(FileStore::open(&file).expect("the server let go of it"), &upstream).await;
     assert_eq!(hooked.status(&taken).await, 200);
     assert_eq!(upstream.rest().len(), 2);
     assert_eq!(hooked.status(&failed).await, 200);

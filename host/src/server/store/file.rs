@@ -22,17 +22,24 @@ const DELIVERED: TableDefinition<'_, [u8; 32], u64> = TableDefinition::new("deli
 /// What is older than the window or too much is thrown out of the file at the first commit, and then after so many, or a quarter of
 /// what is there.
 const SWEEP: u64 = 10_000;
-/// Commits that may wait to be written.
+/// Messages that may wait for the writer.
 const WAITING: usize = 16_384;
 
 /// Remembers in this process and writes what was delivered into a file, which one process has open at a time. A restart
-/// forgets nothing but what was in flight, which is then delivered again.
+/// forgets nothing but what was in flight, which is then delivered again; after a crash, without [`Store::close`], also what the disk
+/// was slow to take.
 pub struct FileStore {
     memory: MemoryStore,
     /// Until it has been recalled what is in it.
     database: Mutex<Option<Arc<Database>>>,
     dedupe: Arc<Mutex<DedupeSettings>>,
-    writer: mpsc::Sender<Commit>,
+    writer: mpsc::Sender<Message>,
+}
+
+enum Message {
+    Commit(Commit),
+    /// Everything that was handed in before is written, and the file is free, when this is answered.
+    Close(oneshot::Sender<()>),
 }
 
 struct Commit {
@@ -51,11 +58,11 @@ impl FileStore {
         let database = Database::create(&path).map_err(|error| failed(&path, error))?;
         let database = Arc::new(database);
         let dedupe = Arc::new(Mutex::new(DedupeSettings { window_s: 0, max_keys: 0 }));
-        let (writer, commits) = mpsc::channel(WAITING);
+        let (writer, messages) = mpsc::channel(WAITING);
         let work = Writer { database: Some(database.clone()), dedupe: dedupe.clone(), path, written: u64::MAX };
         std::thread::Builder::new()
             .name("hookgate-store".into())
-            .spawn(move || work.run(commits))
+            .spawn(move || work.run(messages))
             .map_err(|error| StoreError(error.to_string()))?;
         Ok(FileStore { memory: MemoryStore::new(), database: Mutex::new(Some(database)), dedupe, writer })
     }
@@ -114,7 +121,8 @@ impl Store for FileStore {
             }
             let (done, written) = oneshot::channel();
             let commit = Commit { keys: keys.to_vec(), at: unix_time(), done };
-            self.writer.try_send(commit).map_err(|error| StoreError(format!("nothing can be written: {error}")))?;
+            let handed_in = self.writer.try_send(Message::Commit(commit));
+            handed_in.map_err(|error| StoreError(format!("nothing can be written: {error}")))?;
             let written = timeout(PATIENCE, written).await;
             let written = written.map_err(|_| StoreError(format!("not written within {} ms", PATIENCE.as_millis())))?;
             written.map_err(|_| StoreError("the writer of the file has ended".into()))?
@@ -129,10 +137,22 @@ impl Store for FileStore {
     fn held(&self) -> Held {
         self.memory.held()
     }
+
+    /// What is committed later opens the file again.
+    fn close(&self) -> BoxFuture<'_, ()> {
+        async move {
+            drop(lock(&self.database).take());
+            let (closed, wait) = oneshot::channel();
+            if self.writer.send(Message::Close(closed)).await.is_ok() {
+                let _ = wait.await;
+            }
+        }
+        .boxed()
+    }
 }
 
 struct Writer {
-    /// None after a failure: one that failed once fails for good, and is opened anew.
+    /// None when closed, and after a failure: one that failed once fails for good. Opened anew when there is something to write.
     database: Option<Arc<Database>>,
     dedupe: Arc<Mutex<DedupeSettings>>,
     path: PathBuf,
@@ -142,13 +162,25 @@ struct Writer {
 
 impl Writer {
     /// Writes whatever waits in one transaction, again and again, until the store is dropped.
-    fn run(mut self, mut commits: mpsc::Receiver<Commit>) {
-        while let Some(first) = commits.blocking_recv() {
-            let mut together = vec![first];
-            while let Ok(more) = commits.try_recv() {
-                together.push(more);
+    fn run(mut self, mut messages: mpsc::Receiver<Message>) {
+        let mut waiting = Vec::new();
+        while messages.blocking_recv_many(&mut waiting, WAITING) > 0 {
+            let (mut commits, mut closing) = (Vec::new(), Vec::new());
+            for message in waiting.drain(..) {
+                match message {
+                    Message::Commit(commit) => commits.push(commit),
+                    Message::Close(closed) => closing.push(closed),
+                }
             }
-            self.commit(together);
+            if !commits.is_empty() {
+                self.commit(commits);
+            }
+            if !closing.is_empty() {
+                self.database = None;
+            }
+            for closed in closing {
+                let _ = closed.send(());
+            }
         }
     }
 
@@ -304,11 +336,29 @@ mod tests {
         let dedupe = lock(&store.dedupe);
         let (done, written) = oneshot::channel();
         let commit = Commit { keys: vec![Key::new("bot", "a")], at: unix_time(), done };
-        store.writer.blocking_send(commit).expect("somebody writes");
+        store.writer.blocking_send(Message::Commit(commit)).expect("somebody writes");
         written.blocking_recv().expect("an answer").expect("it is written");
         drop(dedupe);
         drop(store);
         assert_eq!(left(&path), 1, "it is swept all the same");
+    }
+
+    #[tokio::test]
+    async fn one_that_is_closed_has_written_what_waited_and_lets_go_of_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = file(&folder, &[]);
+        let store = FileStore::open(&path).unwrap();
+        store.configure(DEDUPE);
+        for item in ["a", "b", "c"] {
+            // Nobody waits until it is written.
+            let _ = store.commit(Owner::unique(), &[Key::new("bot", item)]).now_or_never();
+        }
+        store.close().await;
+        assert!(Database::create(&path).is_ok(), "the file is free");
+        assert_eq!(left(&path), 3);
+        deliver(&store, "d").await;
+        drop(store);
+        assert_eq!(left(&path), 4, "it was opened again");
     }
 
     #[tokio::test]

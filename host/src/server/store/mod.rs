@@ -5,12 +5,14 @@ pub mod memory;
 pub mod redis;
 
 use std::fmt;
+use std::future::ready;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use sha2::{Digest, Sha256};
 
@@ -161,6 +163,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// What is held in this process, for the metrics.
     fn held(&self) -> Held;
+
+    /// Waits until what was committed is where it outlives the process, if it does, and lets go of what others may wait for. Called
+    /// when a server has stopped; the store goes on where it is used again, as by another server.
+    fn close(&self) -> BoxFuture<'_, ()> {
+        ready(()).boxed()
+    }
 }
 
 /// The store could not be asked or did not answer.
