@@ -43,10 +43,11 @@ pub fn start(format: Format, filter: &str) -> Result<Log, String> {
     let queue = NonBlockingBuilder::default().buffered_lines_limit(LINES).thread_name("hookgate-log");
     let (lines, writer) = queue.finish(BufWriter::new(stderr()));
     let left_out = lines.error_counter();
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines).with_ansi(stderr().is_terminal());
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines);
+    // The target that some lines name is one of the policy.
+    let builder = builder.with_ansi(stderr().is_terminal()).with_target(false);
     match format {
-        Format::Text => builder.with_target(false).try_init(),
+        Format::Text => builder.try_init(),
         Format::Json => builder.json().flatten_event(true).try_init(),
     }
     .map_err(|error| error.to_string())?;

@@ -5,10 +5,12 @@ use std::process::Output;
 use std::sync::Arc;
 
 use hookgate_tests::Delivery;
+use hookgate_tests::browser;
 use hookgate_tests::client::Client;
 use hookgate_tests::hooked::{SECRET, TARGET_SECRET};
 use hookgate_tests::running::{Running, Signal};
 use hookgate_tests::upstream::{Reply, Upstream};
+use http::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -129,6 +131,20 @@ async fn a_log_of_warnings_has_what_went_wrong_alone() {
     let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let statuses: Vec<Value> = lines.map(|line| line["status"].clone()).collect();
     assert_eq!(statuses, [502, 401], "{log}");
+}
+
+#[tokio::test]
+async fn a_line_about_a_target_has_one_target() {
+    let upstream = Upstream::answering(Reply::Status(200)).await;
+    let folder = TempDir::new().expect("a folder");
+    let mut policy = all_to(&upstream);
+    policy["setup_links"] = browser::setup_links(("to", "bot"));
+    let running = with_policy(&folder, &policy, &["--log-format", "json"]);
+    browser::ask(Method::GET, &running.url(&browser::completed()).await, &[]).await;
+    let line = running.log.with("redirect, unsigned").await;
+    let fields: Value = serde_json::from_str(&line).expect("JSON");
+    assert!(fields["target"].as_str().is_some_and(|target| target.starts_with("bot=200(")), "{line}");
+    assert_eq!(line.matches("\"target\":").count(), 1, "{line}");
 }
 
 #[tokio::test]
