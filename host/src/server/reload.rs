@@ -39,8 +39,14 @@ impl Reloader {
         Reloader { state, plugin, policy, certificate, known: Mutex::new(read) }
     }
 
-    /// Replaces the policy and the certificate, or leaves both as they are.
+    /// Replaces the policy and the certificate, or leaves both as they are. It goes on when nobody waits for it any more, so that the
+    /// next one begins after it.
     pub(crate) async fn reload(self: &Arc<Self>) -> Result<(), Error> {
+        let work = tokio::spawn(self.clone().reload_in_turn());
+        work.await.unwrap_or_else(|panic| Err(Error::Load(panic.to_string())))
+    }
+
+    async fn reload_in_turn(self: Arc<Self>) -> Result<(), Error> {
         let mut known = self.known.lock().await;
         let before = now(&known).await;
         let this = self.clone();

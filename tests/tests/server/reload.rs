@@ -1,8 +1,10 @@
 //! Another policy while requests come in.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use hookgate::server::{Config, Policy};
 use hookgate::{Options, Secrets};
@@ -11,7 +13,10 @@ use hookgate_tests::hooked::{Hooked, SECRET, free_ports, plugin};
 use hookgate_tests::upstream::{Reply, Upstream};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::process::Command;
 use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use crate::answers::all_to;
 
@@ -158,4 +163,31 @@ async fn under_load_no_request_is_lost() {
         sent += sender.await.expect("every answer was 200");
     }
     assert_eq!(upstream.rest().len() + 10, sent, "each delivery came exactly once");
+}
+
+#[tokio::test]
+async fn a_reload_that_nobody_waits_for_any_more_is_not_overtaken() {
+    let old = Upstream::answering(Reply::Status(200)).await;
+    let mut new = Upstream::answering(Reply::Status(200)).await;
+    let file = PolicyFile::new(&all_to(&old));
+    let hooked = Hooked::start(file.config()).await;
+    let (pipe, next) = (file.folder.path().join("pipe"), file.folder.path().join("next"));
+    assert!(Command::new("mkfifo").arg(&pipe).status().await.expect("mkfifo is there").success());
+    std::fs::rename(&pipe, file.path()).expect("the same folder");
+    let path = file.path();
+    // Opened as soon as the server reads it.
+    let opened = spawn_blocking(move || std::fs::OpenOptions::new().write(true).open(path));
+    let mut pipe = tokio::select! {
+        _ = hooked.server.reload() => panic!("there is nothing to read yet"),
+        opened = opened => opened.expect("no panic").expect("a pipe"),
+    };
+    std::fs::write(&next, all_to(&new).to_string()).expect("a file");
+    std::fs::rename(&next, file.path()).expect("the same folder");
+    let overtaking = timeout(Duration::from_secs(1), hooked.server.reload()).await;
+    assert!(overtaking.is_err(), "the first one is still under way");
+    pipe.write_all(all_to(&old).to_string().as_bytes()).expect("somebody reads");
+    drop(pipe);
+    hooked.server.reload().await.expect("a good policy");
+    assert_eq!(hooked.status(&Delivery::message("wamid.1", SECRET)).await, 200);
+    new.next().await;
 }
