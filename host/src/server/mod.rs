@@ -341,8 +341,9 @@ impl Server {
     }
 
     /// Takes no more connections, finishes what is under way, for [`Limits::stop_time`] at the most, writes what is to be recorded
-    /// and closes the store, for two seconds each at the most, and ends.
-    pub async fn stop(mut self) {
+    /// and closes the store, for two seconds each at the most, and ends. Says whether there was time for all deliveries that were being
+    /// sent on, all that was to be recorded, and the store.
+    pub async fn stop(mut self) -> bool {
         let state = self.state.clone();
         state.stopping.cancel();
         let finish = async {
@@ -350,17 +351,25 @@ impl Server {
             state.tasks.close();
             state.tasks.wait().await;
         };
-        if timeout(state.limits.stop_time, finish).await.is_err() {
+        let in_time = timeout(state.limits.stop_time, finish).await.is_ok();
+        // Whoever only holds a connection open has no say in it.
+        let mut finished = state.tasks.is_empty();
+        if !finished {
             tracing::warn!("deliveries were still under way at the end of the time for stopping");
+        } else if !in_time {
+            tracing::warn!("connections were still open at the end of the time for stopping");
         }
         if let Some(recorder) = &state.recorder
             && timeout(WRITE_TIME, recorder.finish()).await.is_err()
         {
             tracing::warn!("deliveries were still to be recorded at the end of the time for that");
+            finished = false;
         }
         if timeout(WRITE_TIME, state.store.close()).await.is_err() {
             tracing::warn!("event keys were still to be written at the end of the time for that");
+            finished = false;
         }
+        finished
     }
 }
 

@@ -124,7 +124,7 @@ impl Running {
     pub(crate) async fn stop(self, signals: &mut Signals) -> ExitCode {
         tracing::info!("stopping: finishing what is under way");
         tokio::select! {
-            () = self.server.stop() => ExitCode::SUCCESS,
+            finished = self.server.stop() => if finished { ExitCode::SUCCESS } else { ExitCode::FAILURE },
             () = signals.end() => {
                 tracing::warn!("stopped at once, as asked twice");
                 ExitCode::FAILURE

@@ -239,6 +239,23 @@ async fn it_reloads_on_sighup_and_leaves_in_order_on_sigterm() {
 }
 
 #[tokio::test]
+async fn its_status_says_when_a_delivery_was_cut_off() {
+    let mut upstream = Upstream::answering(Reply::Hang).await;
+    let folder = TempDir::new().expect("a folder");
+    let mut running = with_policy(&folder, &all_to(&upstream), &["--stop-ms", "200"]);
+    let url = running.url("/hook").await;
+    let sender = tokio::spawn(async move {
+        let delivery = Delivery::message("wamid.1", SECRET);
+        Client::new().try_post(&url, &delivery).await.is_none()
+    });
+    upstream.next().await;
+    running.signal(Signal::TERM);
+    running.log.with("deliveries were still under way").await;
+    assert_eq!(running.end().await, Some(1));
+    assert!(sender.await.unwrap(), "there is no answer");
+}
+
+#[tokio::test]
 async fn a_secret_that_comes_after_the_policy_that_names_it_is_found() {
     let upstream = Upstream::answering(Reply::Status(200)).await;
     let folder = TempDir::new().expect("a folder");

@@ -47,7 +47,7 @@ async fn what_is_under_way_is_finished_and_nothing_new_is_taken() {
     assert!(!stopping.is_finished(), "a delivery is under way");
     permits.add_permits(1);
     assert_eq!(sender.await.unwrap(), 200);
-    stopping.await.unwrap();
+    assert!(stopping.await.unwrap(), "all was finished");
     assert!(TcpStream::connect(admin).await.is_err(), "the admin address goes last");
 }
 
@@ -101,6 +101,6 @@ async fn it_does_not_wait_for_ever() {
     let sender =
         tokio::spawn(async move { Client::new().post(&url, &Delivery::message("wamid.1", SECRET)).await.status });
     upstream.next().await;
-    timeout(Duration::from_secs(5), server.stop()).await.expect("it stops");
+    assert!(!timeout(Duration::from_secs(5), server.stop()).await.expect("it stops"), "a delivery was not finished");
     sender.abort();
 }
