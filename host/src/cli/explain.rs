@@ -110,11 +110,11 @@ pub(super) fn run(verb: Verb, args: Args) -> anyhow::Result<ExitCode> {
         }
         let report = Report::of(verb, &loaded, &delivery, now)?;
         bad |= report.is_rejected() || verb.reads() && report.unreadable.is_some();
-        if args.json {
-            writeln!(out, "{}", serde_json::to_string(&report)?)?;
+        super::heard(if args.json {
+            writeln!(out, "{}", serde_json::to_string(&report)?)
         } else {
-            text::write(&mut out, &report, &loaded)?;
-        }
+            text::write(&mut out, &report, &loaded)
+        })?;
     }
     Ok(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

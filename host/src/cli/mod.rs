@@ -158,8 +158,8 @@ fn print(text: impl Display) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What came of writing the last words of a command. Whoever read our output may have read enough: the exit status is still to be
-/// said.
+/// What came of writing what the exit status does not hang on. Whoever read our output may have read enough: the status is still to be
+/// found and said.
 fn heard(written: io::Result<()>) -> io::Result<()> {
     written.or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
 }

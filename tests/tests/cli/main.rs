@@ -5,10 +5,11 @@ mod secrets;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use hookgate_tests::{Ran, hmac_sha256, run};
+use hookgate_tests::{Ran, cache, hmac_sha256, program, run};
 use serde_json::{Value, json};
 
 const SECRET: &str = "whsec_9f2c6d0b7a4e41d3a1b5";
@@ -129,6 +130,29 @@ fn whatever_is_done_to_an_example_is_seen() {
         for ((line, expected), input) in lines.iter().zip(&expected).zip(&input) {
             assert_eq!((&line["genuine"], &line["rejection"]), (&json!(false), &json!(expected)), "{verb} {input}");
             assert_eq!(line.get("events"), None, "nothing is read of what is forged");
+        }
+    }
+}
+
+#[test]
+fn who_stops_reading_is_still_told_of_a_forgery_by_the_exit_status() {
+    let genuine: Value = serde_json::from_str(&received()).unwrap();
+    let mut forged = genuine.clone();
+    forged["body"] = "{}".into();
+    for (last, status) in [(&genuine, 0), (&forged, 1)] {
+        for arguments in [&["verify"][..], &["verify", "--json"]] {
+            let mut child = Command::new(program())
+                .args(arguments)
+                .args(["--secret", &format!("K={SECRET}")])
+                .env_clear()
+                .env("XDG_CACHE_HOME", cache())
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            drop(child.stdout.take());
+            child.stdin.take().unwrap().write_all(format!("{genuine}\n{last}").as_bytes()).unwrap();
+            assert_eq!(child.wait().unwrap().code(), Some(status), "{arguments:?}");
         }
     }
 }
