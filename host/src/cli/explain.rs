@@ -8,7 +8,9 @@ use anyhow::anyhow;
 
 use super::gate::{GateArgs, Loaded};
 use super::report::Report;
+use super::text::BAD;
 use super::{delivery, text};
+use crate::server::log::clean;
 use crate::server::unix_time;
 
 pub(super) const HELP: &str = r#"Input: {"headers": {"NAME": "VALUE" or ["VALUE", …]}, "body": "…"}, with
@@ -48,8 +50,9 @@ and where it was read:
   messages      the requests to targets, of each: target, url, cluster,
                 events, body {form, len, …}, drop_headers, set_headers (decide)
 
-Exit status: 0 all is well, 1 a delivery is rejected, or cannot be read by
-parse and route, 2 wrong usage or policy."#;
+Exit status: 0 all is well, 1 a delivery is rejected, cannot be read by parse and
+route, or is one that the component fails on, which standard error says, 2 wrong
+usage or policy."#;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verb {
@@ -108,7 +111,15 @@ pub(super) fn run(verb: Verb, args: Args) -> anyhow::Result<ExitCode> {
         if delivery.path.is_none() {
             delivery.path = Some(only_path(&loaded)?);
         }
-        let report = Report::of(verb, &loaded, &delivery, now)?;
+        let report = match Report::of(verb, &loaded, &delivery, now) {
+            Ok(report) => report,
+            // The next call has a new instance.
+            Err(error) => {
+                delivery::warn(format_args!("{BAD}error:{BAD:#} {}: {error}", clean(&delivery.found)));
+                bad = true;
+                continue;
+            }
+        };
         bad |= report.is_rejected() || verb.reads() && report.unreadable.is_some();
         super::heard(if args.json {
             writeln!(out, "{}", serde_json::to_string(&report)?)

@@ -134,7 +134,8 @@ pub fn main() -> ExitCode {
         let red = anstyle::AnsiColor::Red.on_default().bold();
         let _ = writeln!(anstream::stderr(), "{red}error:{red:#} {error:#}");
         let call = error.downcast_ref::<crate::kapso::Error>();
-        ExitCode::from(if call.is_some_and(|error| !error.is_usage()) { FAILED } else { WRONG })
+        let failed = call.is_some_and(|error| !error.is_usage()) || error.is::<crate::CallError>();
+        ExitCode::from(if failed { FAILED } else { WRONG })
     })
 }
 

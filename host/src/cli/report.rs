@@ -8,6 +8,7 @@ use super::explain::Verb;
 use super::gate::Loaded;
 use super::message::Message;
 use super::redirect::Redirected;
+use crate::CallError;
 use crate::types::{
     Admission, Contradiction, Decision, NameOrigin, ParseError, Proof, Redirect, Rejection, Request, Route,
 };
@@ -58,7 +59,7 @@ pub(super) struct Line {
 }
 
 impl Report {
-    pub(super) fn of(verb: Verb, loaded: &Loaded, delivery: &Delivery, now: u64) -> anyhow::Result<Self> {
+    pub(super) fn of(verb: Verb, loaded: &Loaded, delivery: &Delivery, now: u64) -> Result<Self, CallError> {
         let report = Self { delivery: delivery.found.clone(), ..Self::default() };
         delivery.lend(|request| match verb {
             Verb::Verify => report.verify(loaded, request, now),
@@ -78,7 +79,7 @@ impl Report {
         self.genuine == Some(false)
     }
 
-    fn verify(self, loaded: &Loaded, request: &Request<'_>, now: u64) -> anyhow::Result<Self> {
+    fn verify(self, loaded: &Loaded, request: &Request<'_>, now: u64) -> Result<Self, CallError> {
         if !loaded.missing.is_empty() {
             return Ok(self);
         }
@@ -102,14 +103,14 @@ impl Report {
         Self { status: redirected.status, redirect: Some(redirected), ..self }
     }
 
-    fn parse(self, loaded: &Loaded, request: &Request<'_>) -> anyhow::Result<Self> {
+    fn parse(self, loaded: &Loaded, request: &Request<'_>) -> Result<Self, CallError> {
         Ok(match loaded.gate.parse(request.head.headers, request.body)? {
             Ok(parsed) => Self { contents: Some(Said::of(parsed.delivery, None)), ..self },
             Err(error) => Self { unreadable: Some(error), ..self },
         })
     }
 
-    fn route(mut self, loaded: &Loaded, request: &Request<'_>) -> anyhow::Result<Self> {
+    fn route(mut self, loaded: &Loaded, request: &Request<'_>) -> Result<Self, CallError> {
         if let Some(contents) = &mut self.contents {
             for line in &mut contents.events {
                 line.route = Some(loaded.gate.route(&line.event, source(loaded, request))?);
@@ -119,7 +120,7 @@ impl Report {
         Ok(self)
     }
 
-    fn decide(self, loaded: &Loaded, request: &Request<'_>, now: u64) -> anyhow::Result<Self> {
+    fn decide(self, loaded: &Loaded, request: &Request<'_>, now: u64) -> Result<Self, CallError> {
         let deliver = match loaded.gate.decide(request, now)? {
             Decision::NotOurs => return Ok(self.rejected(Rejection::UnknownSource)),
             Decision::Respond(refusal) => {

@@ -203,6 +203,24 @@ fn a_body_that_cannot_be_read_is_said() {
     assert_eq!(line["genuine"], Value::Null);
 }
 
+#[test]
+fn a_delivery_that_the_component_fails_on_is_named_and_the_others_are_judged() {
+    let folder = tempfile::tempdir().unwrap();
+    let big = [&b"POST /webhooks/whatsapp HTTP/1.1\r\n\r\n"[..], &vec![b' '; 65 << 20]].concat();
+    fs::write(folder.path().join("1.http"), big).unwrap();
+    fs::write(folder.path().join("2.json"), received()).unwrap();
+    let files = folder.path().to_str().unwrap();
+    for verb in ["verify", "decide"] {
+        let ran = hookgate(&[verb, "--json", "--secret", &format!("K={SECRET}"), files], b"");
+        let genuine: Vec<_> = ran.lines().iter().map(|line| line["genuine"].clone()).collect();
+        assert_eq!((ran.status, genuine), (1, vec![json!(true)]), "{verb}: {}", ran.err);
+        assert!(ran.err.contains("1.http: the plugin ran out of memory"), "{verb}: {}", ran.err);
+    }
+    let ran =
+        hookgate(&["replay", "http://127.0.0.1:1/", files, "--dry-run", "--when", r#"{"kind": "whatsapp"}"#], b"");
+    assert!(ran.status == 1 && ran.err.contains("1.http[1]: the plugin ran out of memory"), "{}", ran.err);
+}
+
 // ---------------------------------------------------------------------------------------------------- the secrets
 
 // ----------------------------------------------------------------------------------------------------- the policy

@@ -9,7 +9,7 @@ use crate::cli::delivery::Delivery;
 use crate::cli::gate;
 use crate::policy::{Document, Format};
 use crate::types::PolicyError;
-use crate::{CompileError, Gate};
+use crate::{CallError, CompileError, Gate};
 
 const TARGET: &str = "replay";
 
@@ -41,7 +41,10 @@ impl Filter {
             return Ok(false);
         }
         match &self.conditions {
-            Some(gate) => Ok(is_met(gate, delivery)?.unwrap_or(self.takes_unreadable)),
+            Some(gate) => {
+                let met = is_met(gate, delivery).with_context(|| delivery.found.clone())?;
+                Ok(met.unwrap_or(self.takes_unreadable))
+            }
             None => Ok(true),
         }
     }
@@ -76,7 +79,7 @@ fn compile(policy: Option<&Path>, when: Option<&str>, unless: Option<&str>) -> a
 }
 
 /// Whether one event meets the conditions. None if the body cannot be read.
-fn is_met(gate: &Gate, delivery: &Delivery) -> anyhow::Result<Option<bool>> {
+fn is_met(gate: &Gate, delivery: &Delivery) -> Result<Option<bool>, CallError> {
     delivery.lend(|request| {
         let Ok(parsed) = gate.parse(request.head.headers, request.body)? else { return Ok(None) };
         let source = delivery.source(gate);

@@ -56,8 +56,8 @@ Output of --json, one object: read, matched, sent, ok (answered 200), answers
 (how many had no signature to send), bytes, seconds, latency_ms (p50, p95, p99,
 max), interrupted, dry_run.
 
-Exit status: 0 all that was sent was answered 200, 1 something was not,
-2 wrong usage, policy or input."#)]
+Exit status: 0 all that was sent was answered 200, 1 something was not, or the
+component failed on a delivery, 2 wrong usage, policy or input."#)]
 pub(super) struct Args {
     /// Where to send. An address without a path gets the path that each delivery was recorded with.
     #[arg(value_parser = Unrepeated::<Url>::new())]
