@@ -58,19 +58,21 @@ impl Delivery {
 
 /// All deliveries of these files, in their order. `-` is standard input, a folder all files in it.
 pub(super) fn read(files: &[PathBuf]) -> anyhow::Result<Vec<Delivery>> {
-    let mut deliveries = Vec::new();
+    let (mut deliveries, mut names) = (Vec::new(), Vec::new());
     for file in expand(files)? {
         let (name, input) = open(&file)?;
         let found = Stream::new(&name, input)?.collect::<anyhow::Result<Vec<_>>>()?;
         let alone = found.len() == 1;
-        if found.is_empty() {
-            bail!("{name} holds no delivery: {EXPECTED}");
-        }
         deliveries.extend(
             found
                 .into_iter()
                 .map(|delivery| Delivery { found: if alone { name.clone() } else { delivery.found }, ..delivery }),
         );
+        names.push(name);
+    }
+    // A recording has files that nothing was written to yet.
+    if deliveries.is_empty() {
+        bail!("no delivery in {}: {EXPECTED}", names.join(", "));
     }
     Ok(deliveries)
 }

@@ -195,6 +195,21 @@ fn what_is_no_delivery_says_what_would_be() {
 }
 
 #[test]
+fn a_file_with_no_delivery_keeps_no_other_from_being_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    fs::write(file("1.jsonl"), "").unwrap();
+    fs::write(file("2.jsonl"), received()).unwrap();
+    fs::write(file("3.jsonl"), r#"{"headers": {"X-Webh"#).unwrap();
+    let ran = hookgate(&["parse", "--json", folder.path().to_str().unwrap()], b"");
+    assert_eq!((ran.status, ran.lines().len()), (0, 1), "{}", ran.err);
+    assert!(ran.err.contains("3.jsonl: the last delivery is cut off"), "{}", ran.err);
+    let ran = hookgate(&["parse", &file("1.jsonl"), &file("3.jsonl")], b"");
+    assert!(ran.status == 2 && ran.err.contains("1.jsonl, "), "{}", ran.err);
+    assert!(ran.err.contains(r#"3.jsonl: expected {"headers""#), "{}", ran.err);
+}
+
+#[test]
 fn a_body_that_cannot_be_read_is_said() {
     let input = json!({"headers": {}, "body": "{\"a\": "}).to_string();
     let ran = hookgate(&["parse", "--json"], input.as_bytes());
