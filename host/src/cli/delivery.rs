@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::de::IoRead;
 use serde_json::{StreamDeserializer, Value};
-use walkdir::{DirEntry, WalkDir};
+use walkdir::WalkDir;
 
 use super::http;
 use crate::Gate;
@@ -77,9 +77,12 @@ pub(super) fn read(files: &[PathBuf]) -> anyhow::Result<Vec<Delivery>> {
     Ok(deliveries)
 }
 
-/// These files, with the files of each folder in the order of their names in its place. Hidden ones are left out.
+/// These files, with the files of each folder in the order of their names in its place, those that links lead to too. Hidden ones
+/// are left out.
 pub(super) fn expand(files: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
-    let is_hidden = |entry: &DirEntry| entry.depth() > 0 && entry.file_name().as_encoded_bytes().starts_with(b".");
+    let is_hidden = |depth: usize, path: &Path| {
+        depth > 0 && path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+    };
     let mut expanded = Vec::new();
     for file in files {
         if !file.is_dir() {
@@ -87,7 +90,14 @@ pub(super) fn expand(files: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
             continue;
         }
         let before = expanded.len();
-        for entry in WalkDir::new(file).sort_by_file_name().into_iter().filter_entry(|entry| !is_hidden(entry)) {
+        let walk = WalkDir::new(file).follow_links(true).sort_by_file_name().into_iter();
+        for entry in walk.filter_entry(|entry| !is_hidden(entry.depth(), entry.path())) {
+            // A link is followed before it is filtered.
+            if let Err(error) = &entry
+                && error.path().is_some_and(|path| is_hidden(error.depth(), path))
+            {
+                continue;
+            }
             let entry = entry.with_context(|| format!("cannot read {}", file.display()))?;
             if entry.file_type().is_file() {
                 expanded.push(entry.into_path());

@@ -6,6 +6,7 @@ mod secrets;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -207,6 +208,27 @@ fn a_file_with_no_delivery_keeps_no_other_from_being_read() {
     let ran = hookgate(&["parse", &file("1.jsonl"), &file("3.jsonl")], b"");
     assert!(ran.status == 2 && ran.err.contains("1.jsonl, "), "{}", ran.err);
     assert!(ran.err.contains(r#"3.jsonl: expected {"headers""#), "{}", ran.err);
+}
+
+/// As Kubernetes mounts a ConfigMap.
+#[test]
+fn links_in_a_folder_are_followed_and_what_is_hidden_is_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir_all(at("..1/more")).unwrap();
+    fs::write(at("..1/a.json"), received()).unwrap();
+    fs::write(at("..1/more/b.json"), received()).unwrap();
+    for (leads_to, link) in [("..1", "..data"), ("..data/a.json", "a.json"), ("..data/more", "more"), ("nowhere", ".c")]
+    {
+        symlink(leads_to, at(link)).unwrap();
+    }
+    let files = folder.path().to_str().unwrap();
+    let ran = hookgate(&["parse", "--json", files], b"");
+    let found: Vec<_> = ran.lines().iter().map(|line| line["delivery"].clone()).collect();
+    assert_eq!((ran.status, found), (0, vec![json!(format!("{files}/a.json")), json!(format!("{files}/more/b.json"))]));
+    symlink("nowhere", at("d.json")).unwrap();
+    let ran = hookgate(&["parse", files], b"");
+    assert!(ran.status == 2 && ran.err.contains("d.json"), "{}", ran.err);
 }
 
 #[test]
