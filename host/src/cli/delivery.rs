@@ -11,7 +11,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::de::IoRead;
 use serde_json::{StreamDeserializer, Value};
 use walkdir::WalkDir;
@@ -146,7 +147,7 @@ pub(super) struct Stream {
 }
 
 enum Values {
-    Json { values: Box<StreamDeserializer<'static, IoRead<Input>, Value>>, list: vec::IntoIter<Value> },
+    Json { values: Box<StreamDeserializer<'static, IoRead<Input>, Several>>, list: vec::IntoIter<Written> },
     Http(Option<Input>),
 }
 
@@ -185,12 +186,11 @@ impl Stream {
             Values::Json { values, list } => (values, list),
         };
         loop {
-            if let Some(value) = list.next() {
-                return Some(written(value));
+            if let Some(written) = list.next() {
+                return Some(written.try_into());
             }
             match values.next()? {
-                Ok(Value::Array(several)) => *list = several.into_iter(),
-                Ok(value) => return Some(written(value)),
+                Ok(Several(written)) => *list = written.into_iter(),
                 // Whoever wrote it was killed, or has not finished. Of a list that is cut off not even the first has come.
                 Err(error) if error.is_eof() && !self.is_list => {
                     warn(format_args!("warning: {}: the last delivery is cut off, and left out", self.name));
@@ -220,8 +220,31 @@ fn raw(mut input: Input) -> anyhow::Result<Delivery> {
     http::request(&bytes)
 }
 
-fn written(value: Value) -> anyhow::Result<Delivery> {
-    serde_json::from_value::<Written>(value)?.try_into()
+/// A delivery, or a list of such. Not read by way of a `Value`: that has the last alone of two headers with the same name.
+struct Several(Vec<Written>);
+
+impl<'de> Deserialize<'de> for Several {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrList;
+
+        impl<'de> Visitor<'de> for OneOrList {
+            type Value = Several;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a delivery, or a list of such")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Several, A::Error> {
+                Written::deserialize(MapAccessDeserializer::new(map)).map(|written| Several(vec![written]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Several, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(list)).map(Several)
+            }
+        }
+
+        deserializer.deserialize_any(OneOrList)
+    }
 }
 
 /// A delivery in JSON. Other fields are ignored.
@@ -387,6 +410,15 @@ mod tests {
         assert!(format!("{:#}", parse(br#"{"message": {}}"#).unwrap_err()).contains("headers"));
         assert!(parse(br#"{"headers": {"A": 1}, "body": ""}"#).is_err());
         assert!(parse(br#"{"headers": {}, "body": {}}"#).is_err());
+    }
+
+    #[test]
+    fn a_header_that_is_given_twice_counts_twice() {
+        let twice = r#"{"headers": {"A": "1", "A": "2"}, "body": ""}"#;
+        for text in [twice.to_owned(), format!("[{twice}]")] {
+            let values: Vec<_> = one(&text).headers.into_iter().map(|(_, value)| value).collect();
+            assert_eq!(values, [b"1", b"2"], "{text}");
+        }
     }
 
     #[test]
