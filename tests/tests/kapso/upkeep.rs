@@ -77,8 +77,8 @@ async fn what_kapso_paused_is_resumed() {
     assert_eq!(
         changed.iter().map(|asked| asked.line()).collect::<Vec<_>>(),
         [
-            format!("PATCH /platform/v1/whatsapp/webhooks/{}", ids[2]),
-            format!("PATCH /platform/v1/whatsapp/webhooks/{}", ids[0]),
+            format!("PATCH /platform/v1/whatsapp/phone_numbers/1/webhooks/{}", ids[2]),
+            format!("PATCH /platform/v1/whatsapp/phone_numbers/1/webhooks/{}", ids[0]),
         ]
     );
     assert!(changed.iter().all(|asked| asked.body == json!({"whatsapp_webhook": {"active": true}})));

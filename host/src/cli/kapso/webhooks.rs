@@ -428,18 +428,19 @@ async fn test(args: Test) -> anyhow::Result<ExitCode> {
 async fn resume(args: Resume) -> anyhow::Result<ExitCode> {
     let client = args.api.client(args.scope.api())?;
     let scope = args.scope.scope();
-    let ids = if args.all {
-        let paused = client.webhooks(&scope).await?;
-        paused.iter().filter(|webhook| !webhook.is_active()).map(|webhook| webhook.id().to_owned()).collect()
+    let paused: Vec<_> = if args.all {
+        let webhooks = client.webhooks(&scope).await?;
+        let paused = webhooks.iter().filter(|webhook| !webhook.is_active());
+        paused.map(|webhook| (webhook.scope(), webhook.id().to_owned())).collect()
     } else {
-        args.ids
+        args.ids.into_iter().map(|id| (scope.clone(), id)).collect()
     };
-    if ids.is_empty() {
+    if paused.is_empty() {
         note("no webhook is paused");
     }
     let active = Settings { active: Some(true), ..Settings::default() };
     let mut done = ExitCode::SUCCESS;
-    for id in ids {
+    for (scope, id) in paused {
         match client.update_webhook(&scope, &id, &active).await {
             Ok(_) => note(format_args!("resumed the webhook {id}")),
             // The others can be resumed all the same.
