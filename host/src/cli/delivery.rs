@@ -36,17 +36,11 @@ pub(super) struct Delivery {
 }
 
 impl Delivery {
-    /// Its path without the query.
-    pub(super) fn path_alone(&self) -> Option<&str> {
-        self.path.as_deref()?.split('?').next()
-    }
-
     /// The name of the source that it came by: the one that was recorded, else the one whose path it came to.
     pub(super) fn source<'g>(&self, gate: &'g Gate) -> Option<&'g str> {
-        let sources = &gate.settings().sources;
-        let recorded = sources.iter().find(|source| self.recorded.source.as_ref() == Some(&source.name));
-        let source = recorded.or_else(|| sources.iter().find(|source| self.path_alone() == Some(source.path.as_str())));
-        source.map(|source| source.name.as_str())
+        let mut sources = gate.settings().sources.iter();
+        let recorded = sources.find(|source| self.recorded.source.as_ref() == Some(&source.name));
+        recorded.map(|source| source.name.as_str()).or_else(|| source_at(gate, self.path.as_deref()?))
     }
 
     /// Lends it as a request to `call`.
@@ -55,6 +49,13 @@ impl Delivery {
         let path = self.path.as_deref().unwrap_or("/");
         call(&Request { head: Head { method: &self.method, path, headers: &headers }, body: &self.body })
     }
+}
+
+/// The name of the source that has this path, which may come with a query.
+pub(super) fn source_at<'g>(gate: &'g Gate, path: &str) -> Option<&'g str> {
+    let path = path.split('?').next();
+    let mut sources = gate.settings().sources.iter();
+    sources.find(|source| Some(source.path.as_str()) == path).map(|source| source.name.as_str())
 }
 
 /// All deliveries of these files, in their order. `-` is standard input, a folder all files in it.

@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-use super::delivery::Delivery;
+use super::delivery::{Delivery, source_at};
 use super::explain::Verb;
 use super::gate::Loaded;
 use super::message::Message;
@@ -85,7 +85,10 @@ impl Report {
         }
         Ok(match loaded.gate.verify(request, now)? {
             Ok(proof) => self.proven(proof),
-            Err(rejection) => Self { source: source(loaded, request).map(str::to_owned), ..self.rejected(rejection) },
+            Err(rejection) => {
+                let source = source_at(&loaded.gate, request.head.path).map(str::to_owned);
+                Self { source, ..self.rejected(rejection) }
+            }
         })
     }
 
@@ -112,8 +115,9 @@ impl Report {
 
     fn route(mut self, loaded: &Loaded, request: &Request<'_>) -> Result<Self, CallError> {
         if let Some(contents) = &mut self.contents {
+            let source = source_at(&loaded.gate, request.head.path);
             for line in &mut contents.events {
-                line.route = Some(loaded.gate.route(&line.event, source(loaded, request))?);
+                line.route = Some(loaded.gate.route(&line.event, source)?);
             }
             self.targets = Some(by_rule(loaded, &contents.events));
         }
@@ -172,13 +176,6 @@ impl Said {
                 .collect(),
         }
     }
-}
-
-/// The name of the source that the request was sent to.
-fn source<'a>(loaded: &'a Loaded, request: &Request<'_>) -> Option<&'a str> {
-    let path = request.head.path.split('?').next();
-    let sources = &loaded.gate.settings().sources;
-    sources.iter().find(|source| Some(source.path.as_str()) == path).map(|source| source.name.as_str())
 }
 
 /// The events of each target, in the policy's order of targets.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -127,9 +128,7 @@ pub(super) struct SecretFile {
 impl SecretFile {
     fn new(path: &Path, secret: &SecretKey) -> anyhow::Result<Self> {
         let mut options = File::options();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        options.write(true).create_new(true).mode(0o600);
         let file = options.open(path).with_context(|| format!("cannot make the file {}", path.display()))?;
         let mut this = Self { path: path.to_owned(), file };
         this.hold(secret)?;
