@@ -63,7 +63,7 @@ fn verdict(out: &mut impl Write, report: &Report, loaded: &Loaded) -> io::Result
             writeln!(out, "{found}: {BAD}rejected{BAD:#}, {name}")?;
             if let Some(rejection) = rejection {
                 writeln!(out, "  {}", rejection.message())?;
-                writeln!(out, "  {DIM}{}{DIM:#}", advice(rejection, loaded))?;
+                writeln!(out, "  {DIM}{}{DIM:#}", advice(rejection, report, loaded))?;
             }
         }
         (None, _) => {
@@ -116,7 +116,7 @@ fn redirected(out: &mut impl Write, found: &str, redirect: &Redirected) -> io::R
 }
 
 /// What to look at next.
-fn advice(rejection: Rejection, loaded: &Loaded) -> String {
+fn advice(rejection: Rejection, report: &Report, loaded: &Loaded) -> String {
     match rejection {
         Rejection::UnknownSource => {
             let links = loaded.setup_links();
@@ -145,7 +145,7 @@ fn advice(rejection: Rejection, loaded: &Loaded) -> String {
         Rejection::WrongSignature => format!(
             "Tried: {}. Either the webhook has another secret_key, or the body is not the one that was signed: these bytes \
              must be as they came, not parsed and written anew.",
-            loaded.secrets.join(", ")
+            tried(report.source.as_deref(), loaded)
         ),
         Rejection::UnknownTenant => "secrets_by_phone_number in the policy says which numbers are known.".into(),
         Rejection::TooOld => "Is it an old capture? With --now SECONDS it is judged as of then.".into(),
@@ -153,6 +153,20 @@ fn advice(rejection: Rejection, loaded: &Loaded) -> String {
              path: each once, ids of at most 64 letters, digits, - and _, display_phone_number as in +15551234567."
             .into(),
         Rejection::WrongVerifyToken => "hub.verify_token must be the value of the source's verify_token secret.".into(),
+    }
+}
+
+/// The secrets that a delivery to this source is tried with.
+fn tried(source: Option<&str>, loaded: &Loaded) -> String {
+    let mut sources = loaded.policy.get("sources").and_then(Value::as_array).into_iter().flatten();
+    let source = sources.find(|found| found.get("name").and_then(Value::as_str) == source);
+    let part = |name: &str| source.and_then(|source| source.get(name));
+    let listed = part("secrets").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let listed = listed.collect::<Vec<_>>().join(", ");
+    match part("secrets_by_phone_number") {
+        None => listed,
+        Some(_) if listed.is_empty() => "those of the body's phone number".into(),
+        Some(_) => format!("those of the body's phone number, or {listed}"),
     }
 }
 

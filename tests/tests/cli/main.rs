@@ -330,6 +330,29 @@ fn people_are_told_why() {
 }
 
 #[test]
+fn only_secrets_of_the_source_are_said_to_be_tried() {
+    let folder = tempfile::tempdir().unwrap();
+    let policy = folder.path().join("policy.yaml");
+    let text = "
+sources:
+- {name: a, path: /a, secrets: [NEW, OLD]}
+- {name: b, path: /b, secrets: [REST], secrets_by_phone_number: {'1': [TENANT]}}
+otherwise: {to: [app]}
+targets: {app: {url: 'http://127.0.0.1:3000/hook'}}
+";
+    fs::write(&policy, text).unwrap();
+    let secrets = [("NEW", "1"), ("OLD", "2"), ("REST", "3"), ("TENANT", "4")];
+    let tried = [("/a", "Tried: NEW, OLD. "), ("/b", "Tried: those of the body's phone number, or REST. ")];
+    for (path, tried) in tried {
+        for verb in ["verify", "decide"] {
+            let ran =
+                run(&[verb, "--policy", policy.to_str().unwrap(), "--path", path], received().as_bytes(), &secrets);
+            assert!(ran.status == 1 && ran.out.contains(tried), "{verb} {path}: {}{}", ran.out, ran.err);
+        }
+    }
+}
+
+#[test]
 fn a_browser_back_from_a_setup_link_is_shown_as_the_hint_that_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let policy = folder.path().join("policy.yaml");
