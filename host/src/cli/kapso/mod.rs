@@ -119,13 +119,19 @@ impl YesArgs {
             return Ok(false);
         }
         // All of it: nobody can say yes to what is not shown.
-        let question = clean_to(question, usize::MAX);
-        let confirmed = dialoguer::Confirm::new().with_prompt(question).default(false).interact()?;
+        write!(anstream::stderr(), "{} [y/N] ", clean_to(question, usize::MAX))?;
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer)?;
+        let confirmed = is_yes(&answer);
         if !confirmed {
             note("nothing was done");
         }
         Ok(confirmed)
     }
+}
+
+fn is_yes(answer: &str) -> bool {
+    ["y", "yes"].iter().any(|yes| answer.trim().eq_ignore_ascii_case(yes))
 }
 
 /// Something to know, beside the output. It may repeat what the other side says.
@@ -190,6 +196,12 @@ pub(super) fn cell(fields: &Map<String, Value>, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_yes_is_a_yes() {
+        assert!(["y\n", "Y\r\n", "yes\n", " YES"].into_iter().all(is_yes));
+        assert!(!["", "\n", "n\n", "no\n", "yesterday\n"].into_iter().any(is_yes));
+    }
 
     #[test]
     fn a_table_fits_its_width_and_holds_nothing_that_steers_a_terminal() {
