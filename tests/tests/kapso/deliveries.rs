@@ -93,8 +93,13 @@ async fn a_long_log_stops_and_says_how_to_go_on_in_both_directions() {
 
 /// `hookgate deliveries --follow`, with what it prints.
 fn following(kapso: &Kapso) -> Child {
+    following_with(kapso, &[])
+}
+
+fn following_with(kapso: &Kapso, more: &[&str]) -> Child {
     Command::new(program())
         .args(["deliveries", "--follow", "--interval", "1", "--json"])
+        .args(more)
         .env_clear()
         .envs([("KAPSO_API_URL", kapso.url().as_str()), ("KAPSO_API_KEY", KEY)])
         .stdin(Stdio::null())
@@ -122,6 +127,26 @@ async fn following_loses_nothing_when_a_page_cannot_be_had() {
         let line: Value = serde_json::from_str(&next_line(&mut lines).await).unwrap();
         assert_eq!(line["id"], format!("d{number}"));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn following_says_when_a_look_does_not_come_to_the_end_of_the_news() {
+    let kapso = Kapso::start().await;
+    kapso.with_pages_of(2);
+    (0..6).for_each(|number| kapso.has_delivery(record(&format!("d{number}"), "delivered")));
+    let mut child = following_with(&kapso, &["--pages", "2"]);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut notes = BufReader::new(child.stderr.take().unwrap()).lines();
+    let note = next_line(&mut notes).await;
+    assert!(note.contains("older ones, which are not shown: --pages 2"), "{note}");
+    // One is no more than a look can bring.
+    kapso.has_delivery(record("d6", "delivered"));
+    for number in 2..=6 {
+        let line: Value = serde_json::from_str(&next_line(&mut lines).await).unwrap();
+        assert_eq!(line["id"], format!("d{number}"));
+    }
+    send_signal(&child, Signal::INT);
+    assert_eq!(timeout(PATIENCE, notes.next_line()).await.expect("it ends").unwrap(), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

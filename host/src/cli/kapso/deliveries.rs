@@ -45,7 +45,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "COUNT", default_value = "100", value_parser = clap::value_parser!(u32).range(1..=100))]
     limit: u32,
 
-    /// How many pages are fetched at the most.
+    /// How many pages are fetched at the most, by each look of --follow.
     #[arg(long, value_name = "COUNT", default_value = "50", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pages: u32,
 
@@ -204,14 +204,20 @@ async fn news(client: &Client, args: &Args, seen: &mut Seen) -> Result<Vec<Map<S
     let filter = args.filter();
     let mut news = Vec::new();
     let mut cursor = None;
-    for _ in 0..args.pages {
+    for number in 1..=args.pages {
         let page = client.deliveries(&filter, cursor.as_ref()).await?;
         let before = news.len();
         let changes_no_more = page.records.last().is_none_or(|record| is_older_than(record, CHANGES));
         news.extend(page.records.into_iter().filter(|record| !seen.knows(record)));
+        let brought = news.len() > before;
         cursor = page.after.map(Cursor::After);
-        if cursor.is_none() || news.len() == before && changes_no_more {
+        if cursor.is_none() || !brought && changes_no_more {
             break;
+        }
+        if brought && number == args.pages {
+            note(format_args!(
+                "there may be older ones, which are not shown: --pages {number} was not enough for this look"
+            ));
         }
     }
     news.reverse();
@@ -236,7 +242,7 @@ struct Seen {
     order: VecDeque<String>,
 }
 
-/// More than two looks can bring.
+/// What twenty looks bring with the usual --pages. Of more the oldest is forgotten, and shown again if a look comes to it.
 const REMEMBERED: usize = 100_000;
 
 impl Seen {
