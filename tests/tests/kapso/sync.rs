@@ -248,6 +248,31 @@ async fn what_cannot_be_compared_is_not_called_right() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_rules_name_and_nobody_knows_is_said_and_registered_when_asked_for() {
+    let kapso = Kapso::start().await;
+    let policy = Policy::new(
+        r#"
+sources: [{name: a, path: /a, secrets: [NEW]}]
+rules:
+  - {name: messages, when: {event: [whatsapp.message.received, whatsapp.message.pinned]}, to: [bot]}
+targets: {bot: {url: "http://127.0.0.1:3000/hook"}}
+"#,
+    );
+    let said = "the event whatsapp.message.pinned is not registered";
+    let ran = policy.sync(&kapso, &["--number", "a=111", "--yes"]);
+    assert!(ran.status == 0 && ran.err.contains(said), "{}{}", ran.out, ran.err);
+    let again = policy.sync(&kapso, &["--dry-run"]);
+    assert!(again.status == 0 && again.err.contains(said), "{}{}", again.out, again.err);
+    assert!(again.err.contains("everything else is registered"), "{}", again.err);
+
+    let asked = ["--dry-run", "--event", "a=whatsapp.message.pinned"];
+    assert_eq!(policy.sync(&kapso, &asked).status, 2);
+    let ran = policy.sync(&kapso, &[&asked[..], &["--unknown-events"]].concat());
+    assert!(ran.status == 1 && ran.out.contains("+ whatsapp.message.pinned"), "{}{}", ran.out, ran.err);
+    assert!(!ran.err.contains(said), "{}", ran.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whose_the_projects_events_are_is_asked_where_several_sources_could_have_them() {
     let kapso = Kapso::start().await;
     let policy =

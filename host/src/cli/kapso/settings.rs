@@ -15,6 +15,20 @@ use crate::kapso::{Buffer, Error, Names, SecretKey, Settings};
 use crate::secrets::from_env;
 use crate::unrepeated::Unrepeated;
 
+/// Which names of events are taken.
+#[derive(Debug, clap::Args)]
+pub(super) struct NamesArgs {
+    /// Takes events that this program does not know; Kapso refuses those that it does not know either.
+    #[arg(long)]
+    unknown_events: bool,
+}
+
+impl NamesArgs {
+    pub(super) fn names(&self) -> Names {
+        if self.unknown_events { Names::Any } else { Names::Known }
+    }
+}
+
 #[derive(Debug, clap::Args)]
 pub(super) struct SettingsArgs {
     /// Where deliveries go. HTTPS.
@@ -26,9 +40,8 @@ pub(super) struct SettingsArgs {
     #[arg(long = "event", value_name = "NAME", value_delimiter = ',')]
     events: Vec<String>,
 
-    /// Takes events that this program does not know; Kapso refuses those that it does not know either.
-    #[arg(long)]
-    unknown_events: bool,
+    #[command(flatten)]
+    names: NamesArgs,
 
     /// The secret to sign with: the NAME of a variable, or of a NAME_FILE, that holds it.
     #[arg(long, value_name = "NAME")]
@@ -78,7 +91,7 @@ pub(super) struct SettingsArgs {
 
 impl SettingsArgs {
     pub(super) fn names(&self) -> Names {
-        if self.unknown_events { Names::Any } else { Names::Known }
+        self.names.names()
     }
 
     pub(super) fn settings(&self) -> anyhow::Result<Settings> {

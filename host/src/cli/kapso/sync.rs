@@ -13,7 +13,9 @@ use serde_json::{Map, Value, json};
 use super::super::gate::GateArgs;
 use super::super::text::{BAD, DIM, GOOD, NAME};
 use super::super::{block_on, is_broken_pipe};
+use super::settings::NamesArgs;
 use super::{ApiArgs, YesArgs, note, print_json, refuse};
+use crate::kapso::catalogue;
 use crate::kapso::sync::{Action, Change, Choices, Expected, Plan, Wanted, Why};
 use crate::kapso::{Api, Names, Scope, Settings, Webhook};
 use crate::server::log::clean_to;
@@ -58,6 +60,9 @@ pub(crate) struct Args {
     /// An event that a source gets besides those that rules name. May be repeated.
     #[arg(long = "event", value_name = "SOURCE=NAME[,NAME]")]
     events: Vec<Of>,
+
+    #[command(flatten)]
+    names: NamesArgs,
 
     /// Deletes what is registered behind --url and belongs to no source, or is a second one for the same. What is of another kind than
     /// a source needs stays.
@@ -119,9 +124,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         let registered = client.webhooks(&Scope::Project).await?;
         let wanted = Wanted::of(&loaded.policy, &base, &args.choices(), &registered)?;
         refuse(&wanted.problems)?;
+        let unknown = wanted.unknown.clone();
         let plan = Plan::of(wanted, registered, &base, &secrets, args.prune);
         for expected in plan.actions.iter().filter_map(Action::expected) {
-            refuse(&problems(expected))?;
+            refuse(&problems(expected, args.names.names()))?;
         }
         let shown = if args.json {
             plan.actions.iter().try_for_each(print_line)
@@ -133,6 +139,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
         shown?;
+        unknown.iter().for_each(|name| note(not_registered(name)));
         if !plan.missing.is_empty() {
             let missing = plan.missing.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
             if !args.dry_run {
@@ -144,7 +151,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
             if !plan.missing.is_empty() {
                 return Ok(ExitCode::FAILURE);
             }
-            note("everything is registered as the policy needs it");
+            let everything = if unknown.is_empty() { "everything" } else { "everything else" };
+            note(format_args!("{everything} is registered as the policy needs it"));
             return Ok(ExitCode::SUCCESS);
         }
         if args.dry_run || !args.yes.confirm("Do this?")? {
@@ -155,14 +163,23 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     })
 }
 
+/// What to say of an event that a rule names and the catalogue does not have.
+fn not_registered(name: &str) -> String {
+    let meant = catalogue::suggest(name).map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
+    format!(
+        "the event {name} is not registered, because this program does not know it{meant} (with --event SOURCE={name} and \
+         --unknown-events it is registered)"
+    )
+}
+
 /// Of events alone: the rest is the policy's or the gate's.
-fn problems(expected: &Expected) -> Vec<String> {
+fn problems(expected: &Expected, names: Names) -> Vec<String> {
     let settings = Settings {
         url: Some(expected.url.clone()),
         events: Some(expected.events.iter().cloned().collect()),
         ..Settings::default()
     };
-    let problems = settings.problems_of_change(&expected.scope, expected.kind.name(), Names::Known);
+    let problems = settings.problems_of_change(&expected.scope, expected.kind.name(), names);
     problems.into_iter().map(|problem| format!("{}: {problem}", expected.source)).collect()
 }
 

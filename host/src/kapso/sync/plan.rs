@@ -276,7 +276,7 @@ mod tests {
 
     fn plan(expected: Expected, registered: Vec<Webhook>, prune: bool) -> Plan {
         let addresses = [URL, "https://hooks.example.com/other"].map(str::to_owned).into();
-        let wanted = Wanted { webhooks: vec![expected], addresses, problems: Vec::new() };
+        let wanted = Wanted { webhooks: vec![expected], addresses, ..Wanted::default() };
         Plan::of(wanted, registered, &base(), &secrets(), prune)
     }
 

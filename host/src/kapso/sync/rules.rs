@@ -55,6 +55,11 @@ impl Rule {
         self.when.get("phone_number_id").filter(|_| !self.drop).into_iter().flat_map(any)
     }
 
+    /// The events that it names, not by a beginning.
+    pub(super) fn events(&self) -> impl Iterator<Item = &str> {
+        self.when.get("event").into_iter().flat_map(any).filter(|name| !name.ends_with('*'))
+    }
+
     /// Whether it sends this event anywhere, and says by what it matches that it is about such events.
     pub(super) fn asks_for(&self, asker: Asker<'_>, event: &Event) -> bool {
         // The legacy form of another event, and one that not every plan has, are not asked for by the way.

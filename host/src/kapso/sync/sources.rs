@@ -21,6 +21,21 @@ struct Policy {
 }
 
 impl Policy {
+    /// Events that rules send on by name, that the catalogue does not have, and that none of these webhooks asks for.
+    fn unknown_events(&self, webhooks: &[Expected]) -> BTreeSet<String> {
+        let is_left_out = |name: &str| {
+            let takes = |one: &&Expected| {
+                let asker = Asker { source: &one.source, scope: &one.scope };
+                one.kind == Kind::Kapso && take(&self.rules, asker, name) == Some(true)
+            };
+            let has = |one: &Expected| one.events.contains(name) || one.stay.contains(name);
+            let takers: Vec<_> = webhooks.iter().filter(takes).collect();
+            !takers.is_empty() && !takers.into_iter().any(has)
+        };
+        let names = self.rules.iter().flat_map(Rule::events).filter(|name| catalogue::find(name).is_none());
+        names.filter(|name| is_left_out(name)).map(str::to_owned).collect()
+    }
+
     /// What to say when no source gets the project's events, if rules ask for such.
     fn nobody_is_the_projects(&self) -> Option<String> {
         let able = self.sources.iter().filter(|source| source.scheme != Scheme::Meta);
@@ -101,6 +116,8 @@ pub(crate) struct Wanted {
     pub(crate) webhooks: Vec<Expected>,
     /// The addresses of all sources, those left out by choice too, each once.
     pub(crate) addresses: BTreeSet<String>,
+    /// Events that rules send on by name and no webhook asks for, because the catalogue does not have them.
+    pub(crate) unknown: BTreeSet<String>,
     /// What has to be said before anything can be done.
     pub(crate) problems: Vec<String>,
 }
@@ -133,6 +150,7 @@ impl Wanted {
         if choices.sources.is_empty() && wanted.webhooks.iter().all(|one| one.scope != Scope::Project) {
             wanted.problems.extend(policy.nobody_is_the_projects());
         }
+        wanted.unknown = policy.unknown_events(&wanted.webhooks);
         Ok(wanted)
     }
 }
@@ -398,6 +416,25 @@ mod tests {
         let chosen = wanted(&policy, &choices, &[]);
         assert_eq!(scopes(&chosen), [all[1].clone(), ("b".to_owned(), Scope::Project, Kind::Kapso)]);
         assert_eq!(chosen.addresses.len(), 3);
+    }
+
+    #[test]
+    fn what_rules_name_and_nobody_knows_is_told() {
+        let mut policy = one(&json!({"secrets": ["S"]}));
+        let named = json!(["whatsapp.message.read", "of.next.year", "of.last.*", "registered"]);
+        policy["rules"] = json!([
+            {"name": "d", "when": {"event": "dropped"}, "drop": true},
+            {"name": "r", "when": {"event": named}, "to": ["t"]},
+            {"name": "s", "when": {"event": "dropped"}, "to": ["t"]},
+            {"name": "b", "when": {"source": "b", "event": "of.another"}, "to": ["t"]},
+        ]);
+        let mut there = registered("https://hooks.example.com/a", Some("1"), "kapso").fields().clone();
+        there.insert("events".into(), json!(["registered"]));
+        let mut choices = Choices::default();
+        let found = wanted(&policy, &choices, &[Webhook::new(there.clone())]);
+        assert_eq!(found.unknown, BTreeSet::from(["of.next.year".to_owned()]));
+        choices.events.insert("a".into(), BTreeSet::from(["of.next.year".into()]));
+        assert!(wanted(&policy, &choices, &[Webhook::new(there)]).unknown.is_empty());
     }
 
     #[test]
