@@ -120,6 +120,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// What one argument of a program may have on Linux, with the byte that ends it. A shell's own printf takes more.
+const ARGUMENT_BYTES: usize = 128 * 1024;
+
 /// One line for a POSIX shell. A body from standard input stands in it, one from a file is named.
 fn curl(url: &str, headers: &[(&str, String)], file: &Path, body: &[u8]) -> anyhow::Result<String> {
     let mut before = String::new();
@@ -129,7 +132,7 @@ fn curl(url: &str, headers: &[(&str, String)], file: &Path, body: &[u8]) -> anyh
     }
     if file == Path::new("-") {
         let body = std::str::from_utf8(body).context("this body is no text: put it into a file and name that")?;
-        if body.contains(|character: char| character.is_ascii_control()) {
+        if body.len() >= ARGUMENT_BYTES || body.contains(|character: char| character.is_ascii_control()) {
             before = format!("printf %b {} | ", shlex::try_quote(&escaped(body))?);
             words.extend(["--data-binary".into(), "@-".into()]);
         } else {

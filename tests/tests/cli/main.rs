@@ -490,18 +490,23 @@ fn what_is_signed_is_genuine() {
 #[test]
 fn the_curl_line_survives_a_shell() {
     let body = "{\"text\": \"it's $HOME `x` \\\\ ! ü\"}";
-    // What holds line ends comes by standard input.
-    for (body, piped) in
-        [(body.to_owned(), false), (format!("{body}\n"), true), (format!("{body}\r\n\t\\n\u{7f}"), true)]
-    {
+    // What holds line ends, or is longer than an argument may be, comes by standard input.
+    for (body, piped) in [
+        (body.to_owned(), false),
+        (format!("{body}\n"), true),
+        (format!("{body}\r\n\t\\n\u{7f}"), true),
+        (body.to_owned() + &" ".repeat(128 * 1024 - 1 - body.len()), false),
+        (body.to_owned() + &" ".repeat(128 * 1024 - body.len()), true),
+    ] {
         let ran = hookgate(&["sign", "--secret", "K=s", "--url", "http://127.0.0.1:1/a?b&c"], body.as_bytes());
         let lines: Vec<_> = ran.out.lines().collect();
         let [signature, curl] = lines[..] else { panic!("two lines, not {lines:?}") };
         assert_eq!(signature, hmac_sha256(b"s", body.as_bytes()));
         let input = if piped { "cat" } else { ":" };
         let echo = format!("curl() {{ printf '%s\\0' \"$@\"; {input}; }}; {curl}");
-        let words = Command::new("sh").args(["-c", &echo]).stdin(Stdio::null()).output().unwrap().stdout;
-        let words = String::from_utf8(words).unwrap();
+        let mut shell = Command::new("sh").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        shell.stdin.take().unwrap().write_all(echo.as_bytes()).unwrap();
+        let words = String::from_utf8(shell.wait_with_output().unwrap().stdout).unwrap();
         let words: Vec<_> = words.split_terminator('\0').collect();
         assert_eq!(words.last(), Some(&body.as_str()));
         assert!(words.contains(&"http://127.0.0.1:1/a?b&c"), "{words:?}");
