@@ -84,17 +84,19 @@ pub(crate) fn hmac_filter(shell: &Shell, house: &House) -> anyhow::Result<()> {
 impl Guest {
     /// `manifest` is that of its workspace.
     fn build(&self, shell: &Shell, house: &House, toolchain: &Toolchain, manifest: &str) -> anyhow::Result<()> {
+        let features = self.features.join(",");
+        // One guest with features has a target folder of its own below: in the same, each build would take the other's place.
+        let folder = house.guests.join(&features);
         // One guest at a time: together, each would get the features that any of them asks its dependencies for.
         toolchain
             .cargo(shell)
             .args(["build", "--quiet", "--lib", "--profile", "guest", "--target", TARGET, "--package", self.package])
-            .args(["--features", &self.features.join(","), "--manifest-path", manifest, "--target-dir"])
-            .arg(&house.guests)
+            .args(["--features", &features, "--manifest-path", manifest, "--target-dir"])
+            .arg(&folder)
             .env("CARGO_ENCODED_RUSTFLAGS", flags(house).join("\u{1f}"))
             .run()
             .with_context(|| format!("cannot build {}", self.package))?;
-        let module =
-            house.guests.join(TARGET).join("guest").join(self.package.replace('-', "_")).with_extension("wasm");
+        let module = folder.join(TARGET).join("guest").join(self.package.replace('-', "_")).with_extension("wasm");
         let module = shrink(shell, &module, &house.guests.join(self.file), self.level)?;
         let bytes = self
             .encode(house, &module)
