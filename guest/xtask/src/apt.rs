@@ -11,7 +11,7 @@ pub(crate) fn install(shell: &Shell, packages: &[&str], purpose: &str) -> anyhow
     }
     let root = cmd!(shell, "id -u").quiet().read()? == "0";
     let sudo: &[&str] = if root { &[] } else { &["sudo"] };
-    eprintln!("{purpose}: installing Debian's {names} with apt-get.");
+    eprintln!("{purpose}: installing Debian's {names} with apt-get. Debian starts what is a service.");
     let apt = |arguments: &[&str]| {
         let mut words = sudo.iter().chain(&["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]).chain(arguments);
         let program = words.next().copied().unwrap_or_default();

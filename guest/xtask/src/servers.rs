@@ -92,7 +92,7 @@ pub(crate) fn valgrind(shell: &Shell) -> anyhow::Result<PathBuf> {
 
 impl Server {
     fn install(&self, shell: &Shell, house: &House) -> anyhow::Result<()> {
-        let program = self.find(shell, house).with_context(|| format!("no {} to run", self.name))?;
+        let program = self.find(shell, house)?;
         let modules = match self.origin {
             Origin::NodeWith { package } => Some(house.folder(package).join("node_modules")),
             _ => None,
@@ -106,6 +106,13 @@ impl Server {
             ensure!(program.exists(), "{variable} names {}, which is not there", program.display());
             return Ok(program);
         }
+        self.find_or_install(shell, house).with_context(|| match self.instead {
+            Some(variable) => format!("no {} to run (set {variable} to the path of one to use that)", self.name),
+            None => format!("no {} to run", self.name),
+        })
+    }
+
+    fn find_or_install(&self, shell: &Shell, house: &House) -> anyhow::Result<PathBuf> {
         let folder = |package| house.folder(package);
         match self.origin {
             Origin::Debian { packages } => debian(shell, self.name, packages, &format!("running {}", self.name)),
