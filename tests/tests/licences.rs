@@ -20,6 +20,7 @@ const PERMISSIVE: [&str; 12] = [
     "Zlib",
 ];
 
+/// Of a build for Linux on x86-64, and of the guests; what only other systems need is not looked at.
 #[test]
 fn every_dependency_has_a_permissive_licence() {
     let output = Command::new(env!("CARGO"))
