@@ -74,7 +74,8 @@ async fn nothing_private_is_a_label() {
     let mut policy = all_to(&upstream);
     policy["otherwise"] = json!({"to": ["bot"]});
     let hooked = Hooked::with(&policy).await;
-    hooked.status(&Delivery::batch(&[("wamid.1", "text"), ("wamid.2", "image")], SECRET)).await;
+    let batch = Delivery::batch(&[("wamid.1", "text"), ("wamid.2", "image")], SECRET);
+    assert_eq!(hooked.status(&batch).await, 200);
     let metrics = hooked.admin("/metrics").await;
     for private in [SECRET, "16315551181", "123456789012345", "wamid.", "Hello"] {
         assert!(!metrics.text().contains(private), "{private}");
