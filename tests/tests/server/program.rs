@@ -293,6 +293,28 @@ async fn what_was_delivered_before_it_was_killed_is_not_sent_again() {
 }
 
 #[tokio::test]
+async fn what_was_under_way_when_it_was_killed_is_sent_again() {
+    let mut upstream = Upstream::scripted(vec![Reply::Hang], Reply::Status(200)).await;
+    let folder = TempDir::new().expect("a folder");
+    let store = format!("file:{}", folder.path().join("delivered").display());
+    let policy = all_to(&upstream);
+    let delivery = Delivery::message("wamid.1", SECRET);
+
+    let mut running = with_policy(&folder, &policy, &["--store", &store]);
+    let url = running.url("/hook").await;
+    let first = delivery.clone();
+    let sender = tokio::spawn(async move { Client::new().try_post(&url, &first).await });
+    upstream.next().await;
+    running.child.kill().await.expect("it runs");
+    assert!(sender.await.unwrap().is_none(), "Kapso got no answer");
+
+    let running = with_policy(&folder, &policy, &["--store", &store]);
+    let url = running.url("/hook").await;
+    assert_eq!(Client::new().post(&url, &delivery).await.status, 200);
+    assert_eq!(upstream.next().await.body, delivery.body);
+}
+
+#[tokio::test]
 async fn a_policy_that_is_wrong_is_explained_with_its_lines() {
     let folder = TempDir::new().expect("a folder");
     let file = folder.path().join("policy.yaml");
