@@ -41,12 +41,20 @@ async fn connected(url: &str) -> RedisStore {
 
 /// What a store says when it can be asked again.
 async fn begun_in_time(store: &RedisStore, keys: &[Key]) -> Vec<Begun> {
+    in_time(async |_| store.begin(Owner::unique(), keys).await).await
+}
+
+/// What comes of asking once nothing of it fails. What failed may have been done all the same, so each try has a number to make other
+/// keys of.
+async fn in_time<T>(ask: impl AsyncFn(u32) -> Result<T, StoreError>) -> T {
     let asked = async {
+        let mut number = 0;
         loop {
-            match store.begin(Owner::unique(), keys).await {
-                Ok(begun) => break begun,
+            match ask(number).await {
+                Ok(said) => break said,
                 Err(_) => tokio::task::yield_now().await,
             }
+            number += 1;
         }
     };
     timeout(PATIENCE, asked).await.expect("it can be asked again")
@@ -62,15 +70,20 @@ async fn with(store: impl Store, upstream: &Upstream) -> Hooked {
 async fn redis_begins_commits_and_releases() {
     let server = Redis::start().await;
     let (one, other) = (redis(&server).await, redis(&server).await);
-    let keys = ["a", "b", "c"].map(|name| Key::new("bot", name));
     let (owner, stranger) = (Owner::unique(), Owner::unique());
-    assert_eq!(one.begin(owner, &keys).await.unwrap(), [Begun::Ours; 3]);
-    assert_eq!(other.begin(stranger, &keys).await.unwrap(), [Begun::InFlight; 3]);
-    one.commit(owner, &keys[..1]).await.unwrap();
-    one.release(owner, &keys[1..2]).await.unwrap();
-    other.release(stranger, &keys).await.unwrap();
-    let expected = [Begun::Delivered, Begun::Ours, Begun::InFlight];
-    assert_eq!(other.begin(stranger, &keys).await.unwrap(), expected);
+    let begun = in_time(async |number| {
+        let keys = ["a", "b", "c"].map(|name| Key::new("bot", &format!("{name}{number}")));
+        let first = one.begin(owner, &keys).await?;
+        let second = other.begin(stranger, &keys).await?;
+        one.commit(owner, &keys[..1]).await?;
+        one.release(owner, &keys[1..2]).await?;
+        other.release(stranger, &keys).await?;
+        Ok::<_, StoreError>([first, second, other.begin(stranger, &keys).await?])
+    });
+    let [first, second, third] = begun.await;
+    assert_eq!(first, [Begun::Ours; 3]);
+    assert_eq!(second, [Begun::InFlight; 3]);
+    assert_eq!(third, [Begun::Delivered, Begun::Ours, Begun::InFlight]);
 }
 
 /// A server that dies in the middle of a delivery leaves what it had begun.
@@ -78,7 +91,7 @@ async fn redis_begins_commits_and_releases() {
 async fn what_was_begun_in_redis_is_free_again_by_itself() {
     let server = Redis::start().await;
     let store = redis(&server).await;
-    store.begin(Owner::unique(), &["a", "b"].map(|name| Key::new("bot", name))).await.unwrap();
+    begun_in_time(&store, &["a", "b"].map(|name| Key::new("bot", name))).await;
     let longest = "local most = 0 for _, key in ipairs(redis.call('KEYS', '*')) do local left = redis.call('PTTL', key) \
                    if left < 0 then return -1 end most = math.max(most, left) end return most";
     let longest = server.ask(&format!("EVAL \"{longest}\" 0")).await;
@@ -91,10 +104,10 @@ async fn redis_forgets_after_the_window() {
     let store = redis(&server).await;
     store.configure(DedupeSettings { window_s: 3, max_keys: 1000 });
     let (key, owner) = ([Key::new("bot", "a")], Owner::unique());
-    store.begin(owner, &key).await.unwrap();
-    store.commit(owner, &key).await.unwrap();
-    assert_eq!(store.begin(owner, &key).await.unwrap(), [Begun::Delivered]);
-    while store.begin(owner, &key).await.unwrap() == [Begun::Delivered] {
+    in_time(async |_| store.begin(owner, &key).await).await;
+    in_time(async |_| store.commit(owner, &key).await).await;
+    assert_eq!(begun_in_time(&store, &key).await, [Begun::Delivered]);
+    while begun_in_time(&store, &key).await == [Begun::Delivered] {
         tokio::task::yield_now().await;
     }
 }
@@ -104,17 +117,21 @@ async fn redis_lets_one_of_many_begin() {
     let server = Redis::start().await;
     let stores = Arc::new([redis(&server).await, redis(&server).await]);
     for round in 0..50 {
-        let key = Key::new("bot", &round.to_string());
-        let racers: Vec<_> = (0..8)
-            .map(|racer| {
-                let stores = stores.clone();
-                tokio::spawn(async move { stores[racer % 2].begin(Owner::unique(), &[key]).await.unwrap() })
-            })
-            .collect();
-        let mut winners = 0;
-        for racer in racers {
-            winners += usize::from(racer.await.unwrap() == [Begun::Ours]);
-        }
+        let begun = in_time(async |number| {
+            let key = Key::new("bot", &format!("{round} {number}"));
+            let racers: Vec<_> = (0..8)
+                .map(|racer| {
+                    let stores = stores.clone();
+                    tokio::spawn(async move { stores[racer % 2].begin(Owner::unique(), &[key]).await })
+                })
+                .collect();
+            let mut begun = Vec::new();
+            for racer in racers {
+                begun.extend(racer.await.unwrap()?);
+            }
+            Ok::<_, StoreError>(begun)
+        });
+        let winners = begun.await.into_iter().filter(|begun| *begun == Begun::Ours).count();
         assert_eq!(winners, 1);
     }
 }
@@ -183,7 +200,7 @@ async fn a_connection_to_redis_that_goes_silent_is_left_for_another() {
     let (address, silence) = way(server.url().trim_start_matches("redis://").trim_end_matches('/').to_owned()).await;
     let store = connected(&format!("redis://{address}")).await;
     let key = [Key::new("bot", "a")];
-    store.begin(Owner::unique(), &key).await.expect("it answers");
+    begun_in_time(&store, &key).await;
     silence.send_replace(());
     // Until nobody answers any more.
     while store.begin(Owner::unique(), &key).await.is_ok() {}
