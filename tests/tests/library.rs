@@ -1,11 +1,12 @@
 //! The embedding library with the real component: what an application sees of it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use hookgate::policy::{Document, ReadError};
 use hookgate::types::{
@@ -221,10 +222,16 @@ fn policy_files_that_cannot_be_read_are_told_apart() {
     assert!(matches!(Document::read(file.path()), Err(ReadError::Syntax { .. })));
 }
 
-/// How many pieces of machine code there are in a folder and those below. What the cache notes about them has an ending.
-fn files(folder: &Path) -> usize {
+/// The pieces of machine code in a folder and those below, and when each was written. What the cache notes about them has an ending.
+fn files(folder: &Path) -> BTreeMap<PathBuf, SystemTime> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries.map(|path| if path.is_dir() { files(&path) } else { usize::from(path.extension().is_none()) }).sum()
+    let (folders, mut code): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+    code.retain(|path| path.extension().is_none());
+    let code = code.into_iter().map(|path| {
+        let written = path.metadata().unwrap().modified().unwrap();
+        (path, written)
+    });
+    code.chain(folders.iter().flat_map(|folder| files(folder))).collect()
 }
 
 #[test]
@@ -233,8 +240,9 @@ fn the_cache_is_filled_once_and_used() {
     let options = Options { cache: Cache::Directory(folder.path().join("new")), ..Options::default() };
     deliver(&split(&options), &batch());
     let filled = files(folder.path());
-    assert!(filled > 0);
+    assert!(!filled.is_empty());
     deliver(&split(&options), &batch());
+    assert_eq!(files(folder.path()), filled, "what is compiled again is written again");
     let not_a_folder = tempfile::NamedTempFile::new().unwrap();
     let options = Options { cache: Cache::Directory(not_a_folder.path().to_owned()), ..Options::default() };
     assert!(matches!(Plugin::new(&options), Err(LoadError::Cache { .. })));
@@ -246,7 +254,7 @@ fn what_has_compiled_a_policy_and_so_holds_its_secrets_is_not_kept_on_disk() {
     let cache = Cache::Directory(folder.path().to_owned());
     let plugin = Plugin::new(&Options { cache, instances: Instances::Fresh, ..Options::default() }).unwrap();
     let before = files(folder.path());
-    assert!(before > 0, "the plugin itself is");
+    assert!(!before.is_empty(), "the plugin itself is");
     let policy = r#"{"sources": [{"name": "a", "path": "/webhooks/whatsapp", "secrets": ["K"]}]}"#;
     let gate = plugin.compile(policy, &Secrets::from([("K", SECRET)])).unwrap();
     deliver(&gate, &batch());
