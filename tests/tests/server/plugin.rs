@@ -1,15 +1,19 @@
 //! A plugin that fails, or is used up.
 
 use std::num::NonZeroU64;
+use std::path::Path;
 use std::time::Duration;
 
 use hookgate::server::{Config, Policy};
-use hookgate::{Instances, Options, Plugin, Secrets};
+use hookgate::{Cache, Instances, Options, Plugin, Secrets};
 use hookgate_tests::Delivery;
+use hookgate_tests::client::Client;
 use hookgate_tests::hooked::{Hooked, SECRET, TARGET_SECRET, free_ports};
 use hookgate_tests::upstream::{Reply, Upstream};
 use serde_json::json;
 use tokio::time::sleep;
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
 
 use crate::answers::all_to;
 
@@ -32,6 +36,41 @@ async fn out_of_memory_is_500_nothing_is_sent_and_the_next_delivery_is_served() 
 
     assert_eq!(hooked.status(&Delivery::message("wamid.1", SECRET)).await, 200);
     upstream.next().await;
+}
+
+#[tokio::test]
+async fn a_call_that_traps_or_never_ends_is_500_and_the_next_is_answered() {
+    let options = Options { cache: Cache::Off, ..Options::default() };
+    let plugin = Plugin::from_bytes(&misbehaving_by_path(), &options).expect("a plugin");
+    let hooked = Hooked::start(free_ports(Config::new(plugin, Policy::json("{}")))).await;
+    let client = Client::new();
+    // Without a body, so that `decide` is all that is asked.
+    let status = async |path: &str| client.get(&hooked.url(path)).await.status;
+    for (path, reason) in [("/never-ends", "plugin-timed-out"), ("/traps", "plugin-failed")] {
+        assert_eq!(status(path).await, 500, "{path}");
+        let undecided = format!(r#"hookgate_undecided_total{{source="",reason="{reason}"}}"#);
+        assert_eq!(hooked.metric(&undecided).await, 1.0, "{path}");
+        assert_eq!(status("/").await, 404, "{path}");
+    }
+}
+
+/// The plugin of `plugins/misbehaving.wat`, for a server, which says what time it is by itself: `decide` goes by how long the path
+/// is.
+fn misbehaving_by_path() -> Vec<u8> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(here.join("plugins/misbehaving.wat")).expect("text");
+    let when = |text: &str, now: u8, path: &str| {
+        let by_time = format!("(i64.eq (local.get $now) (i64.const {now}))");
+        assert!(text.contains(&by_time), "{by_time}");
+        text.replace(&by_time, &format!("(i32.eq (local.get $path_len) (i32.const {}))", path.len()))
+    };
+    let text = when(&when(&text, 1, "/never-ends"), 2, "/traps");
+    let mut module = wat::parse_str(text).expect("a module");
+    let mut contract = Resolve::default();
+    let (package, _) = contract.push_path(here.join("../wit")).expect("the contract");
+    let world = contract.select_world(&[package], Some("plugin-on-host-sha256")).expect("a world of it");
+    embed_component_metadata(&mut module, &contract, world, StringEncoding::UTF8).expect("a module of it");
+    ComponentEncoder::default().validate(true).module(&module).expect("a module").encode().expect("a component")
 }
 
 #[tokio::test]
