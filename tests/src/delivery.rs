@@ -1,5 +1,6 @@
 //! Deliveries to send: made up here, or one of the examples.
 
+use std::ffi::OsString;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -51,6 +52,24 @@ impl Delivery {
         let headers = example["headers"].as_object().expect("an example has headers");
         let headers = headers.iter().map(|(name, value)| (name.clone(), text(value))).collect();
         (Delivery { headers, body: text(&example["body"]).into() }, text(&example["secret"]))
+    }
+
+    /// All example deliveries in the order of their names, each with its name and the secret that it is signed with.
+    ///
+    /// # Panics
+    /// When they are not there.
+    pub fn examples() -> Vec<(String, Self, String)> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("deliveries");
+        let files = std::fs::read_dir(folder).expect("the examples").map(|file| file.expect("a file").file_name());
+        let name = |file: OsString| file.to_str().expect("a name of text").strip_suffix(".json").map(str::to_owned);
+        let mut names: Vec<_> = files.filter_map(name).collect();
+        assert!(names.len() > 50, "only {} examples", names.len());
+        names.sort();
+        let with_name = |name: String| {
+            let (delivery, secret) = Self::example(&name);
+            (name, delivery, secret)
+        };
+        names.into_iter().map(with_name).collect()
     }
 
     /// With one more header field.

@@ -4,15 +4,25 @@ use std::sync::OnceLock;
 
 use hookgate::server::{Config, Policy, Server};
 use hookgate::{Options, Plugin, Secrets, Sha256};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::Delivery;
 use crate::client::{Answer, Client};
+use crate::upstream::Upstream;
 
 /// The secret of every source, by the name `SECRET`.
 pub const SECRET: &str = "whsec_test_1f0e";
 /// What targets are signed for with, by the name `TARGET_SECRET`.
 pub const TARGET_SECRET: &str = "target_test_77ab";
+
+/// A policy that sends every message event to one target, for a server or for Spin.
+pub fn all_to(upstream: &Upstream) -> Value {
+    json!({
+        "sources": [{"name": "whatsapp", "path": "/hook", "secrets": ["SECRET"], "verify_token": "TARGET_SECRET"}],
+        "rules": [{"name": "messages", "when": {"event": "whatsapp.message.*"}, "to": ["bot"]}],
+        "targets": {"bot": {"url": upstream.url()}},
+    })
+}
 
 /// The plugin as it is by default.
 pub fn plugin() -> Plugin {

@@ -15,8 +15,10 @@ pub mod redis;
 pub mod running;
 #[cfg(feature = "spin")]
 pub mod spin;
+mod surface;
 pub mod upstream;
 
 pub use built::{artifact, cache, program, server};
 pub use delivery::{Delivery, hmac_sha256, item};
 pub use ran::{Ran, run};
+pub use surface::Surface;

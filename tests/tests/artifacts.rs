@@ -2,8 +2,7 @@
 
 use std::fs;
 
-use hookgate_tests::artifact;
-use wasmparser::{Parser, Payload};
+use hookgate_tests::{Surface, artifact};
 
 #[test]
 fn the_component_imports_nothing_and_exports_the_gate() {
@@ -101,51 +100,6 @@ fn the_filter_asks_envoy_for_these_functions_and_no_more() {
 #[test]
 fn the_filter_is_small() {
     assert_size("hookgate-envoy.wasm", 256);
-}
-
-/// The outermost imports and exports of a module or component, by name: `module.field` for a module's imports.
-struct Surface {
-    imports: Vec<String>,
-    exports: Vec<String>,
-}
-
-impl Surface {
-    fn read(file: &str) -> Self {
-        let bytes = fs::read(artifact(file)).expect("an artifact can be read");
-        let mut surface = Self { imports: Vec::new(), exports: Vec::new() };
-        let mut depth = 0;
-        for payload in Parser::new(0).parse_all(&bytes) {
-            match payload.expect("an artifact is well-formed") {
-                Payload::Version { .. } => depth += 1,
-                Payload::End(_) => depth -= 1,
-                // What stands deeper belongs to the modules within a component.
-                _ if depth > 1 => {}
-                Payload::ImportSection(section) => {
-                    for import in section.into_imports() {
-                        let import = import.expect("an import is well-formed");
-                        surface.imports.push(format!("{}.{}", import.module, import.name));
-                    }
-                }
-                Payload::ExportSection(section) => {
-                    surface
-                        .exports
-                        .extend(section.into_iter().map(|export| export.expect("well-formed").name.to_owned()));
-                }
-                Payload::ComponentImportSection(section) => {
-                    surface
-                        .imports
-                        .extend(section.into_iter().map(|import| import.expect("well-formed").name.name.to_owned()));
-                }
-                Payload::ComponentExportSection(section) => {
-                    surface
-                        .exports
-                        .extend(section.into_iter().map(|export| export.expect("well-formed").name.name.to_owned()));
-                }
-                _ => {}
-            }
-        }
-        surface
-    }
 }
 
 /// At most `kilobytes` of 1024 bytes.

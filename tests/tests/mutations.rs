@@ -42,21 +42,6 @@ fn rejection(delivery: &Delivery, secret: &str) -> Option<String> {
     })
 }
 
-fn examples() -> Vec<(String, Delivery, String)> {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("deliveries");
-    let files = std::fs::read_dir(folder).expect("the example deliveries").map(|file| file.expect("a file").path());
-    let names = files.filter(|file| file.extension().is_some_and(|extension| extension == "json"));
-    let examples: Vec<_> = names
-        .map(|file| {
-            let name = file.file_stem().expect("a name").to_string_lossy().into_owned();
-            let (delivery, secret) = Delivery::example(&name);
-            (name, delivery, secret)
-        })
-        .collect();
-    assert!(examples.len() > 50);
-    examples
-}
-
 /// The delivery with its signature's value changed.
 fn resigned(delivery: &Delivery, change: impl Fn(&str) -> String) -> Delivery {
     let mut delivery = delivery.clone();
@@ -68,7 +53,7 @@ fn resigned(delivery: &Delivery, change: impl Fn(&str) -> String) -> Delivery {
 
 #[test]
 fn every_accepted_form_of_a_signature_is_accepted() {
-    for (name, delivery, secret) in examples() {
+    for (name, delivery, secret) in Delivery::examples() {
         let bare = |value: &str| value.trim_start_matches("sha256=").to_owned();
         let forms: [&dyn Fn(&str) -> String; 5] = [
             &|value| value.to_owned(),
@@ -85,7 +70,7 @@ fn every_accepted_form_of_a_signature_is_accepted() {
 
 #[test]
 fn a_signature_of_another_form_is_refused() {
-    for (name, delivery, secret) in examples() {
+    for (name, delivery, secret) in Delivery::examples() {
         let forms: [&dyn Fn(&str) -> String; 6] = [
             &|_| String::new(),
             &|value| value[..value.len() - 1].to_owned(),
@@ -103,7 +88,7 @@ fn a_signature_of_another_form_is_refused() {
 
 #[test]
 fn one_changed_byte_of_the_body_is_refused() {
-    for (name, delivery, secret) in examples() {
+    for (name, delivery, secret) in Delivery::examples() {
         for at in [0, delivery.body.len() / 2, delivery.body.len() - 1] {
             let mut forged = delivery.clone();
             forged.body[at] ^= 1;
@@ -120,7 +105,7 @@ fn one_changed_byte_of_the_body_is_refused() {
 
 #[test]
 fn a_missing_or_repeated_signature_is_refused() {
-    for (name, delivery, secret) in examples() {
+    for (name, delivery, secret) in Delivery::examples() {
         let is_signature = |header: &str| header.to_ascii_lowercase().contains("signature");
         let mut missing = delivery.clone();
         missing.headers.retain(|(header, _)| !is_signature(header));
@@ -134,7 +119,7 @@ fn a_missing_or_repeated_signature_is_refused() {
 
 #[test]
 fn no_other_secret_opens_it() {
-    for (name, delivery, secret) in examples() {
+    for (name, delivery, secret) in Delivery::examples() {
         for other in EVERY_SECRET.into_iter().filter(|other| *other != secret) {
             assert_eq!(rejection(&delivery, other).as_deref(), Some("WrongSignature"), "{name}");
         }
@@ -145,7 +130,7 @@ fn no_other_secret_opens_it() {
 #[test]
 fn another_implementation_signs_alike() {
     let script = "import hmac, json, sys\nfor line in sys.stdin:\n    d = json.loads(line)\n    print(hmac.new(d['secret'].encode(), d['body'].encode(), 'sha256').hexdigest())\n";
-    let examples = examples();
+    let examples = Delivery::examples();
     let lines: Vec<String> = examples
         .iter()
         .map(|(_, delivery, secret)| {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use hookgate::Secrets;
 use hookgate_tests::envoy::{Settings, validate};
 use hookgate_tests::hooked::plugin;
-use hookgate_tests::{Delivery, artifact};
+use hookgate_tests::{Delivery, Surface, artifact};
 use serde_json::{Value, json};
 
 use crate::edge::{Edge, to};
@@ -150,21 +150,11 @@ async fn what_is_not_allowed_to_the_filter_is_not_needed() {
     // Each capability that envoy.yaml allows is one that the filter has; the whole suite runs with these and no others.
     let mut settings = Settings::new(&to(&["bot"]), &[], &[]);
     let allowed = settings.plugin()["vm_config"]["capability_restriction_config"]["allowed_capabilities"].clone();
-    let bytes = std::fs::read(artifact("hookgate-envoy.wasm")).expect("the filter");
-    let mut names: Vec<String> = Vec::new();
-    for payload in wasmparser::Parser::new(0).parse_all(&bytes) {
-        match payload.expect("well-formed") {
-            wasmparser::Payload::ImportSection(section) => {
-                names.extend(section.into_imports().map(|import| import.expect("well-formed").name.to_owned()));
-            }
-            wasmparser::Payload::ExportSection(section) => {
-                let exports = section.into_iter().map(|export| export.expect("well-formed").name.to_owned());
-                names
-                    .extend(exports.filter(|name| name.starts_with("proxy_on_") && name != "proxy_on_memory_allocate"));
-            }
-            _ => {}
-        }
-    }
+    let Surface { imports, exports } = Surface::read("hookgate-envoy.wasm");
+    let imports = imports.iter().filter_map(|import| import.split_once('.')).map(|(_, name)| name.to_owned());
+    let exports = exports.into_iter();
+    let callbacks = exports.filter(|name| name.starts_with("proxy_on_") && name != "proxy_on_memory_allocate");
+    let mut names: Vec<String> = imports.chain(callbacks).collect();
     names.sort();
     let allowed: Vec<_> = allowed.as_object().expect("a map").keys().cloned().collect();
     assert_eq!(allowed, names, "envoy.yaml's allowed_capabilities");

@@ -115,21 +115,6 @@ async fn with_trailers(to: SocketAddr, path: &str, delivery: &Delivery) -> u16 {
     answer.status().as_u16()
 }
 
-fn examples() -> Vec<(String, Delivery, String)> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/deliveries");
-    let names = std::fs::read_dir(folder).expect("the examples");
-    let names =
-        names.filter_map(|entry| entry.ok()?.file_name().into_string().ok()?.strip_suffix(".json").map(str::to_owned));
-    let examples: Vec<_> = names
-        .map(|name| {
-            let (delivery, secret) = Delivery::example(&name);
-            (name, delivery, secret)
-        })
-        .collect();
-    assert!(examples.len() > 50, "the examples are there");
-    examples
-}
-
 /// Every way of forging a delivery.
 fn forgeries(delivery: &Delivery) -> Vec<(&'static str, Delivery)> {
     let (name, value) = delivery
@@ -179,7 +164,7 @@ fn decides(gate: &Gate, path: &str, delivery: &Delivery) -> Decision {
 }
 
 async fn every_example_over_every_transport(workers: u16) {
-    let examples = examples();
+    let examples = Delivery::examples();
     let mut secrets: Vec<_> = examples.iter().map(|(_, _, secret)| secret.as_str()).collect();
     secrets.sort_unstable();
     secrets.dedup();

@@ -4,7 +4,7 @@ use hookgate::types::Decision;
 use hookgate_tests::Delivery;
 use hookgate_tests::proxy_wasm::{End, Fate, Request, Shared, Vm};
 
-use crate::policies::{PATH, SECRET, answered, component, example_filter, examples, filter, passed, to_bot};
+use crate::policies::{PATH, SECRET, answered, component, example_filter, filter, passed, to_bot};
 
 /// Every way for a request with a body to end.
 fn ends() -> [End; 3] {
@@ -22,7 +22,7 @@ fn send(vm: &mut Vm, request: &Request) -> Fate {
 #[test]
 fn every_example_gets_the_components_decision_cut_anywhere_and_ended_anyhow() {
     let mut cuts = 0;
-    for (name, delivery, secret) in examples() {
+    for (name, delivery, secret) in Delivery::examples() {
         let mut vm = example_filter(&secret);
         let decision = component(&secret, &delivery);
         let Decision::Deliver(deliver) = &decision else { panic!("{name} is genuine, but: {decision:?}") };
@@ -42,7 +42,7 @@ fn every_example_gets_the_components_decision_cut_anywhere_and_ended_anyhow() {
 
 #[test]
 fn every_forged_example_is_refused_cut_anywhere_and_ended_anyhow() {
-    for (name, mut delivery, secret) in examples() {
+    for (name, mut delivery, secret) in Delivery::examples() {
         let mut vm = example_filter(&secret);
         // The last byte: all that comes before is as it was signed.
         *delivery.body.last_mut().expect("a body") ^= 1;

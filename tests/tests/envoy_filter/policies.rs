@@ -35,24 +35,6 @@ pub(crate) fn filter_sharing(policy: &Value, shared: &Shared) -> Vm {
     Vm::configured(world, policy.to_string().as_bytes()).expect("a good policy")
 }
 
-/// The example deliveries, each by its name and with its secret.
-pub(crate) fn examples() -> Vec<(String, Delivery, String)> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/deliveries");
-    let mut names: Vec<String> = std::fs::read_dir(folder)
-        .expect("the examples")
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok()?.strip_suffix(".json").map(str::to_owned))
-        .collect();
-    names.sort();
-    assert!(names.len() > 50, "the examples are there");
-    names
-        .into_iter()
-        .map(|name| {
-            let (delivery, secret) = Delivery::example(&name);
-            (name, delivery, secret)
-        })
-        .collect()
-}
-
 /// A policy that takes an example, and the world it needs.
 pub(crate) fn example_filter(secret: &str) -> Vm {
     Vm::configured(World::new([("SECRET", secret)]), example_policy().to_string().as_bytes()).expect("a good policy")

@@ -1,19 +1,11 @@
 //! Each row of the answer table.
 
 use hookgate_tests::client::Client;
+pub(crate) use hookgate_tests::hooked::all_to;
 use hookgate_tests::hooked::{Hooked, SECRET, config};
 use hookgate_tests::upstream::{Reply, Upstream};
 use hookgate_tests::{Delivery, item};
-use serde_json::{Value, json};
-
-/// Everything to one target.
-pub(crate) fn all_to(upstream: &Upstream) -> Value {
-    json!({
-        "sources": [{"name": "whatsapp", "path": "/hook", "secrets": ["SECRET"], "verify_token": "TARGET_SECRET"}],
-        "rules": [{"name": "messages", "when": {"event": "whatsapp.message.*"}, "to": ["bot"]}],
-        "targets": {"bot": {"url": upstream.url()}},
-    })
-}
+use serde_json::json;
 
 #[tokio::test]
 async fn taken_by_the_target_is_200() {

@@ -307,26 +307,6 @@ fn private(value: &Value, key: &str, found: &mut BTreeSet<String>) {
     }
 }
 
-/// Every example with the secret it is signed with.
-fn examples() -> Vec<(String, Delivery, String)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("deliveries");
-    let mut names: Vec<_> = fs::read_dir(folder)
-        .expect("examples")
-        .map(|entry| entry.expect("an entry").path())
-        .filter(|file| file.extension().is_some_and(|extension| extension == "json"))
-        .map(|file| file.file_stem().expect("a name").to_str().expect("text").to_owned())
-        .collect();
-    names.sort();
-    assert!(names.len() > 50);
-    names
-        .into_iter()
-        .map(|name| {
-            let (delivery, secret) = Delivery::example(&name);
-            (name, delivery, secret)
-        })
-        .collect()
-}
-
 /// What rules ask for, but the text.
 fn keys(gate: &Gate, headers: &[(String, String)], body: &[u8]) -> Value {
     let headers: Vec<_> = headers.iter().map(|(name, value)| Header { name, value: value.as_bytes() }).collect();
@@ -356,7 +336,7 @@ fn keys(gate: &Gate, headers: &[(String, String)], body: &[u8]) -> Value {
 
 #[tokio::test]
 async fn what_is_redacted_says_the_same_to_the_rules_and_nothing_private() {
-    let examples = examples();
+    let examples = Delivery::examples();
     let secrets: BTreeSet<_> = examples.iter().map(|(.., secret)| secret.clone()).collect();
     let names: Vec<_> = (0..secrets.len()).map(|number| format!("S{number}")).collect();
     let policy = json!({

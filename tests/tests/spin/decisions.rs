@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
 
 use hookgate::types::{Attempt, BodyOut, Decision, Head, Header, MessageOut, Outcome, Request, Response};
 use hookgate::{Gate, Secrets};
@@ -52,7 +51,7 @@ fn policy(base: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_example_and_mutation_is_decided_alike() {
-    let examples = examples();
+    let examples = Delivery::examples();
     let mut secrets: Vec<&str> = examples.iter().map(|(_, _, secret)| secret.as_str()).collect();
     secrets.sort_unstable();
     secrets.dedup();
@@ -188,22 +187,6 @@ async fn send(served: &Served, sent: &Sent) -> Answer {
     let length = sent.delivery.body.len();
     let request = request.header("content-length", length).body(Full::new(sent.delivery.body.clone().into()));
     served.client.send(request.expect("a request")).await
-}
-
-fn examples() -> Vec<(String, Delivery, String)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("deliveries");
-    let files = folder.read_dir().expect("the examples").map(|file| file.expect("a file").path());
-    let names = files.filter(|file| file.extension().is_some_and(|extension| extension == "json"));
-    let mut names: Vec<String> = names.map(|file| file.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
-    names.sort();
-    assert!(names.len() > 50, "the examples are gone");
-    names
-        .into_iter()
-        .map(|name| {
-            let (delivery, secret) = Delivery::example(&name);
-            (name, delivery, secret)
-        })
-        .collect()
 }
 
 /// The example itself, and what is wrong with a delivery in the wild.

@@ -10,10 +10,11 @@ mod redirects;
 mod targets;
 
 use hookgate_tests::client::{Answer, Client};
+pub(crate) use hookgate_tests::hooked::all_to;
 use hookgate_tests::spin::{App, Running, Runtime};
 use hookgate_tests::upstream::Upstream;
 use hookgate_tests::{Delivery, hooked};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// The secret of every source here.
 pub(crate) const SECRET: &str = hooked::SECRET;
@@ -32,15 +33,6 @@ pub(crate) fn app(policy: &Value) -> App {
         .variable("kapso_secret", "unused")
         .secret("SECRET", SECRET)
         .secret("TARGET_SECRET", hooked::TARGET_SECRET)
-}
-
-/// Everything to one target.
-pub(crate) fn all_to(upstream: &Upstream) -> Value {
-    json!({
-        "sources": [{"name": "whatsapp", "path": "/hook", "secrets": ["SECRET"], "verify_token": "TARGET_SECRET"}],
-        "rules": [{"name": "messages", "when": {"event": "whatsapp.message.*"}, "to": ["bot"]}],
-        "targets": {"bot": {"url": upstream.url()}},
-    })
 }
 
 /// A running app with a client.
