@@ -45,7 +45,7 @@ pub(super) struct Args {
     #[arg(long, value_enum, default_value_t)]
     scheme: Scheme,
 
-    /// Prints one JSON object: signature, header, curl.
+    /// Prints one JSON object: signature, header, value (what the header is set to), curl.
     #[arg(long)]
     json: bool,
 }
@@ -106,14 +106,14 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Scheme::Kapso => ("X-Webhook-Signature", signature.clone()),
         Scheme::Meta => ("X-Hub-Signature-256", format!("sha256={signature}")),
     };
-    let mut headers = vec![("Content-Type", "application/json".to_owned()), (name, value)];
+    let mut headers = vec![("Content-Type", "application/json".to_owned()), (name, value.clone())];
     if let Scheme::Kapso = args.scheme {
         headers.push(("X-Webhook-Event", args.event));
     }
     let curl = curl(&args.url, &headers, &args.file, &body)?;
     let mut out = anstream::stdout();
     if args.json {
-        writeln!(out, "{}", json!({"signature": signature, "header": name, "curl": curl}))?;
+        writeln!(out, "{}", json!({"signature": signature, "header": name, "value": value, "curl": curl}))?;
     } else {
         writeln!(out, "{signature}\n{curl}")?;
     }
