@@ -21,18 +21,23 @@ or a raw HTTP/1.1 request. What is no text is base64: "body_base64" in place of
 Output of --json, one object a line for each delivery:
   delivery      where it was found
   genuine       true, false, or null where secrets are missing (parse, route)
+                and of a redirect
   source        the name of the source that it was sent to, or null
   secret        the name of the secret that matched, or null
   rejection     why it is not genuine: wrong-signature, …; or null
-  status        the answer, where no target is needed for it (decide); null
-                too where the path is no source: 404, or left alone by Envoy
-  unreadable    {reason, at} where the body cannot be read
+  status        the answer, where no target is needed for it (decide; of a
+                redirect to a page also parse and route); left out elsewhere, so
+                also where the path is no source: 404, or left alone by Envoy
+  unreadable    {reason, at} where the body cannot be read; without at where it
+                is not-an-object, with limit in its place where it has
+                too-many-events; left out where it can be read
   redirect      a browser back from a setup link, which is never signed:
                 setup_link, signed (false), setup_link_id, outcome (completed or
                 failed), error_code, phone_number_id, business_account_id,
                 provisioned_phone_number_id, display_phone_number,
                 whatsapp_config_id, location (of the page) or request {target,
-                url, cluster, drop_headers, set_headers} (parse, route, decide)
+                url, cluster, drop_headers, set_headers} (parse, route, decide);
+                left out of all else
 and where it was read:
   kind          whatsapp, project, meta or unknown
   event         the event's name, or null
@@ -50,9 +55,9 @@ and where it was read:
   messages      the requests to targets, of each: target, url, cluster,
                 events, body {form, len, …}, drop_headers, set_headers (decide)
 
-Exit status: 0 all is well, 1 a delivery is rejected, cannot be read by parse and
-route, or is one that the component fails on, which standard error says, 2 wrong
-usage or policy."#;
+Exit status: 0 all is well, 1 a delivery is rejected, cannot be read by parse
+and route, or is one that the component fails on, which standard error says,
+2 wrong usage or policy."#;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verb {
