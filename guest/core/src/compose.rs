@@ -241,9 +241,11 @@ impl<'a> Envelope<'_, 'a> {
             self.delivery.batch.is_some() && !matches!(body, BodyOut::Part(_)) && target.body != BodyForm::Normalized;
         headers.replace("x-webhook-batch", batch.then_some("true"));
         headers.replace("x-batch-size", batch.then(|| events.len().to_string()).as_deref());
-        let keys = || events.iter().filter_map(|index| self.delivery.events.get(*index)).map(|event| &*event.item_key);
-        // The received one is that of the whole delivery: another part of it may have gone with it already.
-        let key = if events.len() == 1 { keys().collect() } else { key::of_all(keys()) };
+        // The received key is that of the whole delivery: another part of it may have gone with it already.
+        let keys =
+            events.iter().filter_map(|index| self.delivery.events.get(*index)).map(|event| event.item_key.as_str());
+        let keys = keys.collect::<Vec<_>>().join("\n");
+        let key = if events.len() == 1 { keys } else { key::of_bytes(keys.as_bytes()) };
         headers.replace("x-idempotency-key", Some(&key));
     }
 

@@ -66,14 +66,9 @@ pub(super) fn of_meta(
     }
 }
 
-/// The key of an item that says nothing to tell it by.
-pub(super) fn of_bytes(bytes: &[u8]) -> String {
+/// The key of what says nothing to tell it by.
+pub(crate) fn of_bytes(bytes: &[u8]) -> String {
     of_hash(Sha256::new(), bytes)
-}
-
-/// The key of several events together.
-pub(crate) fn of_all<'k>(keys: impl Iterator<Item = &'k str>) -> String {
-    of_hash(keys.fold(Sha256::new(), |hash, key| hash.chain_update(key).chain_update("\n")), b"")
 }
 
 fn of_hash(before: Sha256, bytes: &[u8]) -> String {

@@ -103,8 +103,8 @@ impl fmt::Display for Json {
             Self::Bool(value) => value.fmt(f),
             Self::Number(value) => f.write_str(value),
             Self::String(text) if text.is_empty() => f.write_str("an empty string"),
-            // Not quoted: before it may stand a password.
-            Self::String(text) if text.contains("://") && text.contains('@') => f.write_str("a URL with `@` in it"),
+            // Not quoted: it may be a URL with a password.
+            Self::String(text) if text.contains('@') && text.contains(':') => f.write_str("a string with `@` in it"),
             Self::String(text) if text.chars().count() > QUOTED => {
                 write!(f, "{}…", Quoted(&text.chars().take(QUOTED).collect::<String>()))
             }
