@@ -135,7 +135,8 @@ pub(super) fn check_batch(contradictions: &mut Vec<Contradiction>, claims: &Clai
         Some(items) => ("true", items.to_string()),
         None => ("not a batch", "not a batch".to_string()),
     };
-    if let Some(claimed) = claims.batch.filter(|_| claims.is_batch() != items.is_some()) {
+    let is_right = |claimed| claimed != UNCLEAR && claims.is_batch() == items.is_some();
+    if let Some(claimed) = claims.batch.filter(|claimed| !is_right(*claimed)) {
         contradictions.push(contradiction("x-webhook-batch", claimed, flag));
     }
     if let Some(claimed) = claims.batch_size.filter(|claimed| *claimed != size) {
