@@ -128,6 +128,8 @@ mod lower;
 mod options;
 mod plugin;
 pub mod policy;
+#[cfg(feature = "program")]
+mod printable;
 pub mod secrets;
 #[cfg(feature = "program")]
 mod send;

@@ -12,7 +12,7 @@ use crate::exports::Action;
 use crate::host::{self, Buffer, Fault, Level, Result};
 use crate::policy::Policy;
 use crate::stats::Stats;
-use crate::stream::{Stream, refuse_for};
+use crate::stream::{Stream, refuse_for_fault};
 
 /// How often time is looked at, in milliseconds: how late a deadline may be noticed.
 const TICK_MS: u32 = 100;
@@ -99,7 +99,7 @@ impl Plugin {
     fn request(&mut self, id: u32, ask: impl FnOnce(&mut Stream, &mut Calls) -> Action) -> Action {
         match self.streams.get_mut(id) {
             Some(stream) => ask(stream, &mut self.calls),
-            None => refuse_for(Fault::nonsense("context")),
+            None => refuse_for_fault(Fault::nonsense("context")),
         }
     }
 

@@ -427,7 +427,7 @@ impl Stream {
     fn or_refuse(&mut self, action: Result<Action>) -> Action {
         action.unwrap_or_else(|fault| {
             self.state = State::Answered;
-            refuse_for(fault)
+            refuse_for_fault(fault)
         })
     }
 
@@ -442,7 +442,7 @@ impl Stream {
 }
 
 /// Refuses the request at hand because the host failed.
-pub(crate) fn refuse_for(fault: Fault) -> Action {
+pub(crate) fn refuse_for_fault(fault: Fault) -> Action {
     host::log(Level::Error, &format!("hookgate: a request was refused: {fault}"));
     if headers::answer(&Response::plain(500), "hookgate_host_failure").is_err() {
         // There is nothing left to try: the request stays where it is.

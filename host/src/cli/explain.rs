@@ -10,7 +10,7 @@ use super::gate::{GateArgs, Loaded};
 use super::report::Report;
 use super::text::BAD;
 use super::{delivery, text};
-use crate::server::log::clean;
+use crate::printable::clean;
 use crate::server::unix_time;
 
 pub(super) const HELP: &str = r#"Input: {"headers": {"NAME": "VALUE" or ["VALUE", …]}, "body": "…"}, with

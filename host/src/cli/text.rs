@@ -9,7 +9,8 @@ use super::gate::Loaded;
 use super::message::{Body, Message};
 use super::redirect::Redirected;
 use super::report::{Line, Report, Said};
-use crate::server::log::{clean, unreadable};
+use crate::printable::clean;
+use crate::server::log::unreadable;
 use crate::types::{Event, Rejection, Route};
 
 pub(super) const GOOD: Style = AnsiColor::Green.on_default().bold();

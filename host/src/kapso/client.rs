@@ -12,7 +12,7 @@ use super::error::{ConfigError, Error, Reason};
 use super::key::ApiKey;
 use super::retry::retried;
 use crate::client::is_here;
-use crate::server::log::clean_to;
+use crate::printable::clean_to;
 
 /// What is read of an answer at the most.
 const ANSWER_BYTES: usize = 32 << 20;

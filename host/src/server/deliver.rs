@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::claims::Claims;
 use super::forward;
-use super::receive::Intake;
+use super::receive::Exchange;
 use super::store::Begun;
 use crate::CallError;
 use crate::types::{Attempt, BodyOut, Deliver, DeliveryResult, Dispatch, MessageOut, Outcome, Response, Verdict};
@@ -34,9 +34,9 @@ pub(crate) struct Try {
 
 /// Sends a delivery to all its targets at once, the messages of each in order, and ends by the deadline.
 /// The dispatches are taken out of it, so that of what was composed each message is held until it is sent, and once.
-pub(crate) async fn deliver(intake: &Arc<Intake>, delivery: &mut Deliver, deadline: Instant) -> Sent {
+pub(crate) async fn deliver(exchange: &Arc<Exchange>, delivery: &mut Deliver, deadline: Instant) -> Sent {
     let dispatches = take(&mut delivery.dispatches);
-    let sending = Sending { intake, delivery, deadline };
+    let sending = Sending { exchange, delivery, deadline };
     let runs = join_all(dispatches.into_iter().map(|dispatch| sending.run(dispatch))).await;
     sending.settle(runs).await
 }
@@ -48,7 +48,7 @@ struct Run {
 }
 
 struct Sending<'a> {
-    intake: &'a Arc<Intake>,
+    exchange: &'a Arc<Exchange>,
     delivery: &'a Deliver,
     deadline: Instant,
 }
@@ -71,7 +71,7 @@ impl Sending<'_> {
         } else if !free.is_empty() {
             let events: Vec<u32> = free.iter().filter_map(|position| dispatch.events.get(*position).copied()).collect();
             let target = dispatch.target.clone();
-            match self.intake.ask(move |gate, request| gate.narrow(request, &target, &events)).await {
+            match self.exchange.ask(move |gate, request| gate.narrow(request, &target, &events)).await {
                 Ok(messages) => self.send_all(&dispatch, messages, &mut tries).await,
                 Err(error) => {
                     tracing::error!(%error, target = dispatch.target, "part of a delivery could not be composed");
@@ -89,10 +89,10 @@ impl Sending<'_> {
             let event = usize::try_from(*event).ok().and_then(|event| self.delivery.delivery.events.get(event));
             event.map_or("", |event| event.item_key.as_str())
         });
-        match Claims::begin(&self.intake.state.store, &dispatch.target, item_keys).await {
+        match Claims::begin(&self.exchange.state.store, &dispatch.target, item_keys).await {
             Ok((claims, begun)) => (Some(claims), begun),
             Err(error) => {
-                self.intake.state.store_failed("begin", &error);
+                self.exchange.state.store_failed("begin", &error);
                 (None, vec![Begun::Ours; dispatch.events.len()])
             }
         }
@@ -116,13 +116,13 @@ impl Sending<'_> {
     }
 
     async fn send(&self, target: &str, message: MessageOut) -> Outcome {
-        let Some(target) = self.intake.active.targets.get(target) else {
+        let Some(target) = self.exchange.active.targets.get(target) else {
             return Outcome::Unreachable;
         };
-        match forward::headers(&self.intake.received, &message) {
+        match forward::headers(&self.exchange.received, &message) {
             Ok(headers) => {
-                let body = body(&self.intake.received.body, message.body);
-                self.intake.worker.forwarder.send(target, headers, body, self.deadline).await
+                let body = body(&self.exchange.received.body, message.body);
+                self.exchange.worker.forwarder.send(target, headers, body, self.deadline).await
             }
             Err(error) => {
                 tracing::error!(%error, "the plugin set a header that HTTP does not allow");
@@ -136,7 +136,7 @@ impl Sending<'_> {
         let tries = runs.iter().flat_map(|run| &run.tries);
         let attempts: Vec<Attempt<'_>> =
             tries.map(|tried| Attempt { target: &tried.target, outcome: tried.outcome }).collect();
-        let settlement = match self.intake.active.gate.settle(&attempts) {
+        let settlement = match self.exchange.active.gate.settle(&attempts) {
             Ok(settlement) => settlement,
             Err(error) => {
                 return Sent { tries: runs.into_iter().flat_map(|run| run.tries).collect(), answer: Err(error) };
@@ -155,7 +155,7 @@ impl Sending<'_> {
             let taken = |tried: &&Try| matches!(tried.verdict, Verdict::Delivered | Verdict::Rejected);
             let done: Vec<usize> = tries.iter().filter(taken).flat_map(|tried| tried.events.iter().copied()).collect();
             if let Err(error) = claims.finish(&done).await {
-                self.intake.state.store_failed("finish", &error);
+                self.exchange.state.store_failed("finish", &error);
             }
         }
         tries

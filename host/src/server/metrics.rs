@@ -320,7 +320,7 @@ impl Metrics {
         if origin == NameOrigin::Header {
             return "other".to_owned();
         }
-        let name = super::log::clean(name);
+        let name = crate::printable::clean(name);
         let named = |events: &HashSet<String>| events.contains(&name);
         if !named(&self.named_events.read().unwrap_or_else(PoisonError::into_inner)) {
             let mut events = self.named_events.write().unwrap_or_else(PoisonError::into_inner);

@@ -49,11 +49,11 @@ pub(crate) async fn receive(
     let received = Received::new(parts, peer);
     let active = state.active.load_full();
     let source = active.source(received.path()).map(str::to_owned);
-    Intake { state, worker, active, source, received, started, taken: None, _in_flight: in_flight }.answer(body).await
+    Exchange { state, worker, active, source, received, started, taken: None, _in_flight: in_flight }.answer(body).await
 }
 
 /// A request under way. It keeps the policy that it met first until it is answered.
-pub(crate) struct Intake {
+pub(crate) struct Exchange {
     pub(crate) state: Arc<State>,
     pub(crate) worker: Arc<Worker>,
     pub(crate) active: Arc<Active>,
@@ -66,7 +66,7 @@ pub(crate) struct Intake {
     _in_flight: InFlight,
 }
 
-impl Intake {
+impl Exchange {
     async fn answer(mut self, body: Incoming) -> Answer {
         // With `Expect: 100-continue` the sender holds the body back until it is asked for. It is not, if the head is refused.
         let waits = self.received.headers.contains_key(EXPECT);

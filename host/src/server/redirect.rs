@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::body::{Arriving, Unread, read};
 use super::forward;
-use super::receive::{Answer, Intake, respond};
+use super::receive::{Answer, Exchange, respond};
 use crate::CallError;
 use crate::types::{Attempt, Outcome, Relay};
 
@@ -26,29 +26,33 @@ pub(crate) struct Relayed {
 
 /// Asks the target, and answers as it does: with its status, headers and body, all of it by the deadline. Where it has no
 /// answer, the gate says what to answer.
-pub(crate) async fn relay(intake: &Intake, relay: &Relay, deadline: Instant) -> (Relayed, Result<Answer, CallError>) {
+pub(crate) async fn relay(
+    exchange: &Exchange,
+    relay: &Relay,
+    deadline: Instant,
+) -> (Relayed, Result<Answer, CallError>) {
     let started = Instant::now();
-    let asked = ask(intake, relay, deadline).await;
+    let asked = ask(exchange, relay, deadline).await;
     let outcome = asked.as_ref().map_or_else(Clone::clone, |answer| Outcome::Answered(answer.status().as_u16()));
     let attempt = Attempt { target: &relay.target, outcome };
     let relayed = Relayed { target: relay.target.clone(), outcome, took: started.elapsed() };
-    let settle = |_| intake.active.gate.settle(&[attempt]).map(|settlement| respond(settlement.response));
+    let settle = |_| exchange.active.gate.settle(&[attempt]).map(|settlement| respond(settlement.response));
     (relayed, asked.or_else(settle))
 }
 
-async fn ask(intake: &Intake, relay: &Relay, deadline: Instant) -> Result<Answer, Outcome> {
-    let target = intake.active.targets.get(&relay.target).ok_or(Outcome::Unreachable)?;
+async fn ask(exchange: &Exchange, relay: &Relay, deadline: Instant) -> Result<Answer, Outcome> {
+    let target = exchange.active.targets.get(&relay.target).ok_or(Outcome::Unreachable)?;
     let deadline = deadline.min(Instant::now() + target.timeout);
-    let request = forward::relayed(target, &intake.received, relay).map_err(|error| {
+    let request = forward::relayed(target, &exchange.received, relay).map_err(|error| {
         tracing::error!(%error, "the plugin composed a request that HTTP does not allow");
         Outcome::Unreachable
     })?;
-    let (mut parts, body) = intake.worker.forwarder.ask(request, deadline).await?.into_parts();
+    let (mut parts, body) = exchange.worker.forwarder.ask(request, deadline).await?.into_parts();
     if parts.status.is_informational() {
         return Err(Outcome::Unreachable);
     }
     let mut body = Arriving::unread(body);
-    let read = read(&mut body, RELAYED_BYTES as u64, deadline, 0, &intake.state.browsers.room).await;
+    let read = read(&mut body, RELAYED_BYTES as u64, deadline, 0, &exchange.state.browsers.room).await;
     let body = read.map_err(|unread| match unread {
         Unread::TooSlow => Outcome::TimedOut,
         Unread::TooLarge | Unread::Broken | Unread::NoRoom => Outcome::Unreachable,

@@ -3,12 +3,13 @@
 use std::io::Write;
 use std::net::SocketAddr;
 
-use super::log::{clean, tail, unreadable};
+use super::log::unreadable;
 use super::report::{Report, Story};
 use super::{Policy, unix_time};
 use crate::Secrets;
 use crate::kapso::SecretKey;
 use crate::policy::TRY_IT;
+use crate::printable::{clean, tail};
 use crate::secrets::SecretError;
 use crate::types::{Deliver, Event, NameOrigin, Rejection};
 

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use super::super::block_on;
 use super::{ApiArgs, KEY_HELP, cell, note, print_json, print_table};
 use crate::kapso::{Api, Client, Cursor, Error, Filter, Period, Status};
-use crate::server::log::clean_to;
+use crate::printable::clean_to;
 
 /// Shows what Kapso sent to webhooks, and what became of it: Kapso's own delivery log.
 ///

@@ -16,8 +16,8 @@ use comfy_table::{ColumnConstraint, ContentArrangement, Table};
 use serde_json::{Map, Value};
 
 use crate::kapso::{Api, ApiKey, Client, Error, Options, Scope};
+use crate::printable::clean_to;
 use crate::secrets::from_env;
-use crate::server::log::clean_to;
 
 const KEY: &str = "KAPSO_API_KEY";
 const NOTE_CHARS: usize = 2000;

@@ -10,7 +10,7 @@ use clap::Subcommand;
 use super::super::block_on;
 use super::{ApiArgs, KEY_HELP, YesArgs, cell, note, print_json, print_table, refuse};
 use crate::kapso::{Api, BillingMode, COLORS, ConnectionType, Language, LinkStatus, NewSetupLink};
-use crate::server::log::clean_to;
+use crate::printable::clean_to;
 
 /// Makes the links by which customers connect their WhatsApp numbers to your Kapso project.
 ///

@@ -18,7 +18,7 @@ use super::{ApiArgs, YesArgs, note, print_json, refuse};
 use crate::kapso::catalogue;
 use crate::kapso::sync::{Action, Change, Choices, Expected, Plan, Wanted, Why};
 use crate::kapso::{Api, Names, Scope, Settings, Webhook};
-use crate::server::log::clean_to;
+use crate::printable::clean_to;
 
 const CHANGED: Style = AnsiColor::Yellow.on_default().bold();
 

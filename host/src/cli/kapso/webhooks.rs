@@ -13,7 +13,7 @@ use super::settings::{SecretFile, SettingsArgs, keep};
 use super::{ApiArgs, KEY_HELP, ScopeArgs, YesArgs, note, print_json, print_table, refuse};
 use crate::kapso::catalogue::{self, EVENTS};
 use crate::kapso::{Api, Client, Error, Kind, Scope, SecretKey, Settings, Webhook};
-use crate::server::log::clean_to;
+use crate::printable::clean_to;
 
 /// Registers webhooks with Kapso: which events it sends to which address.
 ///

@@ -18,7 +18,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::timeout;
 
-use crate::server::log::clean_to;
+use crate::printable::clean_to;
 
 /// Lines of its output that are shown when it fails.
 const SHOWN: usize = 8;

@@ -10,8 +10,8 @@ use tokio::time::Instant;
 
 use super::signing::Signing;
 use crate::cli::delivery::Delivery;
+use crate::printable::clean;
 use crate::server::forward::strip_one_hop;
-use crate::server::log::clean;
 
 /// What is read of an answer, so that its connection can be used again.
 const ANSWER_BYTES: usize = 64 * 1024;
