@@ -8,7 +8,9 @@ use crate::cut;
 use crate::decide::{Request, Route};
 use crate::event::{Delivery, Event, Kind, Span};
 use crate::gate::{Gate, Source, Target};
-use crate::http::{Head, HeaderOut, is_look_alike, is_own_header};
+use crate::http::{
+    BATCH, BATCH_SIZE, EVENT, Head, HeaderOut, IDEMPOTENCY_KEY, PAYLOAD_VERSION, is_look_alike, is_own_header,
+};
 use crate::index::Index;
 use crate::json::{is_visible_without, same};
 use crate::normalize;
@@ -209,10 +211,10 @@ impl<'a> Envelope<'_, 'a> {
     fn correct(&self, headers: &mut Headers, header: &'static str, events: &[usize]) {
         let size = self.delivery.events.len().to_string();
         let said = match header {
-            "x-webhook-event" if self.delivery.kind != Kind::Meta => self.common(events, |event| event.name.as_deref()),
-            "x-webhook-payload-version" => self.delivery.payload_version.as_deref(),
-            "x-webhook-batch" if self.delivery.batch.is_some() => Some("true"),
-            "x-batch-size" if self.delivery.batch.is_some() => Some(size.as_str()),
+            EVENT if self.delivery.kind != Kind::Meta => self.common(events, |event| event.name.as_deref()),
+            PAYLOAD_VERSION => self.delivery.payload_version.as_deref(),
+            BATCH if self.delivery.batch.is_some() => Some("true"),
+            BATCH_SIZE if self.delivery.batch.is_some() => Some(size.as_str()),
             _ => None,
         };
         headers.replace(header, said);
@@ -235,18 +237,18 @@ impl<'a> Envelope<'_, 'a> {
             headers.replace("content-type", Some("application/json"));
         }
         if self.delivery.kind != Kind::Meta {
-            headers.replace("x-webhook-event", self.common(events, |event| event.name.as_deref()));
+            headers.replace(EVENT, self.common(events, |event| event.name.as_deref()));
         }
         let batch =
             self.delivery.batch.is_some() && !matches!(body, BodyOut::Part(_)) && target.body != BodyForm::Normalized;
-        headers.replace("x-webhook-batch", batch.then_some("true"));
-        headers.replace("x-batch-size", batch.then(|| events.len().to_string()).as_deref());
+        headers.replace(BATCH, batch.then_some("true"));
+        headers.replace(BATCH_SIZE, batch.then(|| events.len().to_string()).as_deref());
         // The received key is that of the whole delivery: another part of it may have gone with it already.
         let keys =
             events.iter().filter_map(|index| self.delivery.events.get(*index)).map(|event| event.item_key.as_str());
         let keys = keys.collect::<Vec<_>>().join("\n");
         let key = if events.len() == 1 { keys } else { key::of_bytes(keys.as_bytes()) };
-        headers.replace("x-idempotency-key", Some(&key));
+        headers.replace(IDEMPOTENCY_KEY, Some(&key));
     }
 
     /// What `read` says of every one of the events, if it is the same of all.

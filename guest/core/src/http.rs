@@ -73,9 +73,19 @@ pub fn is_own_header(name: &[u8]) -> bool {
     begins_like(name, OWN_PREFIX)
 }
 
+/// Kapso's header with the event's name.
+pub(crate) const EVENT: &str = "x-webhook-event";
+/// Kapso's header with the payload version.
+pub(crate) const PAYLOAD_VERSION: &str = "x-webhook-payload-version";
+/// Kapso's header that marks a batch.
+pub(crate) const BATCH: &str = "x-webhook-batch";
+/// Kapso's header with the number of a batch's events.
+pub(crate) const BATCH_SIZE: &str = "x-batch-size";
+/// Kapso's header with the delivery's own key.
+pub(crate) const IDEMPOTENCY_KEY: &str = "x-idempotency-key";
+
 /// Headers of Kapso's that say what a body is.
-const KAPSOS: [&str; 5] =
-    ["x-webhook-event", "x-webhook-payload-version", "x-webhook-batch", "x-batch-size", "x-idempotency-key"];
+const KAPSOS: [&str; 5] = [EVENT, PAYLOAD_VERSION, BATCH, BATCH_SIZE, IDEMPOTENCY_KEY];
 
 /// Whether a header is none of these and no signature's, and would be taken for one where `_` is as good as `-`.
 pub(crate) fn is_look_alike(name: &[u8]) -> bool {

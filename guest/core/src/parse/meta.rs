@@ -6,7 +6,7 @@ use super::item::Message;
 use super::name::{Claims, check_batch, contradiction};
 use super::{Layout, Member, blank, idempotency_key, key};
 use crate::event::{Delivery, Event, Kind, NameOrigin, Span, Text};
-use crate::http::Header;
+use crate::http::{self, Header};
 use crate::json::{JsonStr, ParseError, Reader, Result};
 use crate::record::{self, Read, record};
 
@@ -177,7 +177,7 @@ impl<'a> Entries<'a> {
         }
         let mut contradictions = Vec::new();
         if let Some(claimed) = claims.event {
-            contradictions.push(contradiction("x-webhook-event", claimed, "a Meta forward"));
+            contradictions.push(contradiction(http::EVENT, claimed, "a Meta forward"));
         }
         check_batch(&mut contradictions, claims, None);
         let mut events = self.events;

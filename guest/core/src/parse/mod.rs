@@ -142,7 +142,7 @@ impl<'a> Named<'a> {
 
 /// What stands for a genuine delivery that cannot be read: one event that is the whole body.
 pub(crate) fn unreadable<'a>(headers: &[Header<'a>], body: &'a [u8]) -> Delivery<'a> {
-    let name = http::only_text(headers, "x-webhook-event").map(Text::Borrowed);
+    let name = http::only_text(headers, http::EVENT).map(Text::Borrowed);
     let mut event = blank(Kind::Unknown, name.clone(), Span { start: 0, end: body.len() });
     event.item_key = key::of_bytes(body);
     Delivery {
@@ -186,7 +186,7 @@ fn blank<'a>(kind: Kind, name: Option<Text<'a>>, span: Span) -> Event<'a> {
 }
 
 fn idempotency_key<'a>(headers: &[Header<'a>]) -> Option<Text<'a>> {
-    http::only_text(headers, "x-idempotency-key").map(Text::Borrowed)
+    http::only_text(headers, http::IDEMPOTENCY_KEY).map(Text::Borrowed)
 }
 
 impl<'a> Root<'a> {

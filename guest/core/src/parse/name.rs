@@ -19,10 +19,10 @@ pub(super) struct Claims<'a> {
 impl<'a> Claims<'a> {
     pub(super) fn read(headers: &[Header<'a>]) -> Self {
         Self {
-            event: http::text(headers, "x-webhook-event"),
-            version: http::text(headers, "x-webhook-payload-version"),
-            batch: http::text(headers, "x-webhook-batch"),
-            batch_size: http::text(headers, "x-batch-size"),
+            event: http::text(headers, http::EVENT),
+            version: http::text(headers, http::PAYLOAD_VERSION),
+            batch: http::text(headers, http::BATCH),
+            batch_size: http::text(headers, http::BATCH_SIZE),
         }
     }
 
@@ -56,16 +56,16 @@ pub(super) fn resolve<'a>(claims: &Claims<'a>, signed: Option<Text<'a>>, first: 
     let (name, origin) = match (claims.event, signed, implied) {
         (claimed, Some(signed), _) => {
             if let Some(claimed) = claimed.filter(|claimed| *claimed != signed) {
-                contradictions.push(contradiction("x-webhook-event", claimed, &signed));
+                contradictions.push(contradiction(http::EVENT, claimed, &signed));
             }
             (Some(signed), NameOrigin::Body)
         }
         (Some(claimed), None, Some(implied)) if !same(claimed, implied) && body_repeats(claimed) => {
-            contradictions.push(contradiction("x-webhook-event", claimed, implied));
+            contradictions.push(contradiction(http::EVENT, claimed, implied));
             (Some(Text::Borrowed(implied)), NameOrigin::Body)
         }
         (Some(claimed), None, None) if claimed == UNCLEAR || denies(first, claimed) => {
-            contradictions.push(contradiction("x-webhook-event", claimed, "another kind of event"));
+            contradictions.push(contradiction(http::EVENT, claimed, "another kind of event"));
             (None, NameOrigin::None)
         }
         (Some(claimed), None, _) => (Some(Text::Borrowed(claimed)), NameOrigin::Header),
@@ -123,7 +123,7 @@ impl<'a> Resolved<'a> {
         if let (Some(claimed), Some(shape)) = (claims.version, shape)
             && claimed != shape
         {
-            self.contradictions.push(contradiction("x-webhook-payload-version", claimed, shape));
+            self.contradictions.push(contradiction(http::PAYLOAD_VERSION, claimed, shape));
         }
         self.version = shape.or(claims.version.filter(|claimed| *claimed != UNCLEAR)).map(Text::Borrowed);
     }
@@ -137,10 +137,10 @@ pub(super) fn check_batch(contradictions: &mut Vec<Contradiction>, claims: &Clai
     };
     let is_right = |claimed| claimed != UNCLEAR && claims.is_batch() == items.is_some();
     if let Some(claimed) = claims.batch.filter(|claimed| !is_right(*claimed)) {
-        contradictions.push(contradiction("x-webhook-batch", claimed, flag));
+        contradictions.push(contradiction(http::BATCH, claimed, flag));
     }
     if let Some(claimed) = claims.batch_size.filter(|claimed| *claimed != size) {
-        contradictions.push(contradiction("x-batch-size", claimed, &size));
+        contradictions.push(contradiction(http::BATCH_SIZE, claimed, &size));
     }
 }
 
