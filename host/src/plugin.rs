@@ -85,9 +85,9 @@ impl Plugin {
         // Whether the exports have the contract's types shows when an instance is made.
         shared.instantiate().map_err(|error| match error {
             CallError::Unavailable(reason) => LoadError::Engine(reason),
-            CallError::OutOfMemory => {
-                LoadError::Engine("memory_per_instance is less than the component begins with".into())
-            }
+            CallError::OutOfMemory => LoadError::Engine(
+                "the component begins with more memory than memory_per_instance, or with a table larger than is allowed".into(),
+            ),
             error => LoadError::NotAPlugin(error.to_string()),
         })?;
         Ok(Self { shared: Arc::new(shared) })

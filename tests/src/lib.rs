@@ -9,6 +9,7 @@ mod delivery;
 pub mod envoy;
 pub mod hooked;
 pub mod kapso;
+pub mod misbehaving;
 pub mod proxy_wasm;
 mod ran;
 pub mod redis;

@@ -1,16 +1,13 @@
 //! A plugin that never ends, traps or allocates without end does no harm: the caller is told which it was, and the next
 //! call works.
 
-use std::fs;
 use std::num::{NonZeroU64, NonZeroUsize};
-use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use hookgate::types::{Decision, Head, Request};
 use hookgate::{Cache, CallError, CompileError, Gate, Instances, LoadError, Options, Plugin, Secrets, Sha256};
-use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::Resolve;
+use hookgate_tests::misbehaving::{component, contract, text};
 
 /// What `now` means to the plugin of `plugins/misbehaving.wat`.
 const NEVER_ENDS: u64 = 1;
@@ -173,9 +170,8 @@ fn what_the_host_cannot_hash_is_a_trap() {
 #[test]
 fn memories_are_counted_together() {
     // Of 8 MiB each of two would get 6.25.
-    let two = misbehaving_text()
-        .replace(r#"(memory (export "memory") 2)"#, r#"(memory (export "memory") 2) (memory $other 2)"#)
-        .replace(
+    let two =
+        text().replace(r#"(memory (export "memory") 2)"#, r#"(memory (export "memory") 2) (memory $other 2)"#).replace(
             "(drop (memory.grow (i32.const 16))) (br $more)",
             "(drop (memory.grow (i32.const 1))) (drop (memory.grow $other (i32.const 1)))
             (br_if $more (i32.lt_u (memory.size) (i32.const 100)))",
@@ -226,34 +222,17 @@ fn what_is_no_plugin_is_refused() {
     assert!(matches!(Plugin::from_bytes(&importing, &options), Err(LoadError::NotAPlugin(_))));
     let names = "-> result<list<string>, list<policy-error>>";
     assert!(contract().contains(names));
-    let other_type = component_of(&misbehaving_text(), &contract().replace(names, "-> result<list<string>, string>"));
+    let other_type = component(&text(), &contract().replace(names, "-> result<list<string>, string>"));
     assert!(matches!(Plugin::from_bytes(&other_type, &options), Err(LoadError::NotAPlugin(_))));
     let missing = Plugin::from_file("plugins/there-is-none.wasm", &options);
     assert!(matches!(missing, Err(LoadError::Unreadable { .. })));
 }
 
 fn misbehaving() -> Vec<u8> {
-    plugin_of(&misbehaving_text())
-}
-
-fn misbehaving_text() -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("plugins/misbehaving.wat")).unwrap()
-}
-
-fn contract() -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit/gate.wit")).unwrap()
+    plugin_of(&text())
 }
 
 /// A module as a component of our contract.
 fn plugin_of(text: &str) -> Vec<u8> {
-    component_of(text, &contract())
-}
-
-fn component_of(text: &str, contract: &str) -> Vec<u8> {
-    let mut module = wat::parse_str(text).unwrap();
-    let mut resolve = Resolve::default();
-    let package = resolve.push_str("gate.wit", contract).unwrap();
-    let world = resolve.select_world(&[package], Some("plugin-on-host-sha256")).unwrap();
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
-    ComponentEncoder::default().validate(true).module(&module).unwrap().encode().unwrap()
+    component(text, &contract())
 }

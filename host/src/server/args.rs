@@ -19,7 +19,7 @@ use crate::{Instances, LoadError, Options, Plugin, Sha256};
 ///
 /// Secrets that the policy names come from the environment: NAME, or the file that NAME_FILE names. The policy, those
 /// files and the certificate are read again when they change and on SIGHUP. SIGTERM finishes what is under way, then
-/// leaves, with exit status 1 if there was no time for all of it.
+/// leaves, with exit status 1 if there was no time for a delivery that was being sent on, or to write.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -69,6 +69,7 @@ impl Sending<'_> {
         if tries.is_empty() {
             self.send_all(&dispatch, messages, &mut tries).await;
         } else if !free.is_empty() {
+            drop(messages);
             let events: Vec<u32> = free.iter().filter_map(|position| dispatch.events.get(*position).copied()).collect();
             let target = dispatch.target.clone();
             match self.exchange.ask(move |gate, request| gate.narrow(request, &target, &events)).await {

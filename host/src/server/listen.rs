@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::Limits;
@@ -106,10 +106,7 @@ impl Listener {
             tasks.spawn_on(serve, &runtime);
         }
         drop(self.socket);
-        let all = async { while tasks.join_next().await.is_some() {} };
-        if timeout(self.limits.stop_time, all).await.is_err() {
-            tracing::warn!("connections were still open at the end of the time for stopping");
-        }
+        while tasks.join_next().await.is_some() {}
     }
 }
 

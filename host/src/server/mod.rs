@@ -352,6 +352,7 @@ impl Server {
             state.tasks.wait().await;
         };
         let in_time = timeout(state.limits.stop_time, finish).await.is_ok();
+        self.deliveries.abort();
         // Whoever only holds a connection open has no say in it.
         let mut finished = state.tasks.is_empty();
         if !finished {

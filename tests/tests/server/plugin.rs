@@ -1,19 +1,16 @@
 //! A plugin that fails, or is used up.
 
 use std::num::NonZeroU64;
-use std::path::Path;
 use std::time::Duration;
 
 use hookgate::server::{Config, Policy};
 use hookgate::{Cache, Instances, Options, Plugin, Secrets};
-use hookgate_tests::Delivery;
 use hookgate_tests::client::Client;
 use hookgate_tests::hooked::{Hooked, SECRET, TARGET_SECRET, free_ports};
 use hookgate_tests::upstream::{Reply, Upstream};
+use hookgate_tests::{Delivery, misbehaving};
 use serde_json::json;
 use tokio::time::sleep;
-use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::Resolve;
 
 use crate::answers::all_to;
 
@@ -57,20 +54,13 @@ async fn a_call_that_traps_or_never_ends_is_500_and_the_next_is_answered() {
 /// The plugin of `plugins/misbehaving.wat`, for a server, which says what time it is by itself: `decide` goes by how long the path
 /// is.
 fn misbehaving_by_path() -> Vec<u8> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(here.join("plugins/misbehaving.wat")).expect("text");
     let when = |text: &str, now: u8, path: &str| {
         let by_time = format!("(i64.eq (local.get $now) (i64.const {now}))");
         assert!(text.contains(&by_time), "{by_time}");
         text.replace(&by_time, &format!("(i32.eq (local.get $path_len) (i32.const {}))", path.len()))
     };
-    let text = when(&when(&text, 1, "/never-ends"), 2, "/traps");
-    let mut module = wat::parse_str(text).expect("a module");
-    let mut contract = Resolve::default();
-    let (package, _) = contract.push_path(here.join("../wit")).expect("the contract");
-    let world = contract.select_world(&[package], Some("plugin-on-host-sha256")).expect("a world of it");
-    embed_component_metadata(&mut module, &contract, world, StringEncoding::UTF8).expect("a module of it");
-    ComponentEncoder::default().validate(true).module(&module).expect("a module").encode().expect("a component")
+    let text = when(&when(&misbehaving::text(), 1, "/never-ends"), 2, "/traps");
+    misbehaving::component(&text, &misbehaving::contract())
 }
 
 #[tokio::test]

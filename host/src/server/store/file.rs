@@ -38,7 +38,7 @@ pub struct FileStore {
 
 enum Message {
     Commit(Commit),
-    /// Everything that was handed in before is written, and the file is free, when this is answered.
+    /// When this is answered, everything that was handed in before has been written, or has failed, and the file is free.
     Close(oneshot::Sender<()>),
 }
 
@@ -187,13 +187,20 @@ impl Writer {
     /// Writes, answers, and sweeps where there is enough to.
     fn commit(&mut self, commits: Vec<Commit>) {
         let keys = self.write(&commits).map_err(|error| failed(&self.path, error));
+        let mut unheard = false;
         for commit in commits {
-            // Its delivery may have been broken off.
-            let _ = commit.done.send(keys.clone().map(|_| ()));
+            // Its delivery may have been broken off, or have waited long enough.
+            unheard |= commit.done.send(keys.clone().map(|_| ())).is_err();
         }
-        let Ok(keys) = keys else {
-            self.database = None;
-            return;
+        let keys = match keys {
+            Ok(keys) => keys,
+            Err(error) => {
+                self.database = None;
+                if unheard {
+                    tracing::error!(%error, "delivered events could not be written");
+                }
+                return;
+            }
         };
         if self.written >= SWEEP.max(keys / 4)
             && let Err(error) = self.sweep()
