@@ -316,7 +316,7 @@ fn too_old(delivery: &Delivery<'_>, body: &[u8], now: u64, max_age_s: u64) -> bo
 /// sent, which may be days ago: its last status tells. A customer's has no statuses, whatever its own says.
 fn happened(event: &Event<'_>, body: &str) -> Option<u64> {
     let is_sent = event.kind != Kind::Meta && event.direction.as_deref() != Some("inbound");
-    let changed = is_sent && !matches!(event.status.as_deref(), None | Some("sent"));
+    let changed = is_sent && !matches!(event.status.as_deref(), None | Some("sent" | "received"));
     if !changed {
         return event.timestamp;
     }

@@ -62,6 +62,10 @@ fn a_header_that_is_no_text_says_nothing_and_does_not_go_on() {
     assert_eq!(delivery.name.as_deref(), Some("whatsapp.message.received"));
     let contradicted: Vec<_> = delivery.contradictions.iter().map(|found| found.header).collect();
     assert_eq!(contradicted, ["x-webhook-event", "x-webhook-batch"]);
+    // Nor where the body says nothing of what it should.
+    let version = [Header { name: "X-Webhook-Payload-Version", value: b"v2\xa0" }];
+    let delivery = gate.delivery(&version, br#"{"conversation":{"id":"c"},"phone_number_id":"1"}"#).unwrap();
+    assert_eq!((delivery.payload_version, delivery.contradictions.len()), (None, 1));
 }
 
 #[test]

@@ -30,7 +30,7 @@ impl Fault {
 
     /// Other workers changed a value first, every time.
     pub(crate) fn outrun() -> Self {
-        Self { call: "proxy_set_shared_data", status: Self::CAS_MISMATCH }
+        Self { call: "set_shared_data", status: Self::CAS_MISMATCH }
     }
 }
 

@@ -30,6 +30,21 @@ fn problems_are_logged_with_where_they_are() {
     assert!(refused(policy.to_string().as_bytes(), &secrets).contains("/targets/bot: expected \"cluster\""));
 }
 
+/// Envoy makes paths plain before the filter sees them: what it would never see is a door, not a source.
+#[test]
+fn a_path_that_never_comes_is_refused() {
+    for path in ["/webhooks//whatsapp", "/webhooks/../whatsapp", "/./whatsapp", "/%77hatsapp", "/webhooks\\whatsapp"] {
+        let mut policy = to_bot();
+        policy["sources"][0]["path"] = json!(path);
+        assert!(refused(policy.to_string().as_bytes(), &[("SECRET", SECRET)]).contains("/sources/0/path"), "{path}");
+    }
+    let mut policy = to_bot();
+    let link = json!({"name": "a", "success_path": "/a", "failure_path": "/a/..", "page": "https://acme.example/"});
+    policy["setup_links"] = json!([link]);
+    let log = refused(policy.to_string().as_bytes(), &[("SECRET", SECRET)]);
+    assert!(log.contains("/setup_links/0/failure_path") && !log.contains("success_path"), "{log}");
+}
+
 #[test]
 fn no_secret_is_ever_logged() {
     // Its value where its name belongs.

@@ -172,7 +172,7 @@ impl<'a> Item<'a> {
 
     /// The name that the body states.
     pub(super) fn signed_name(&self) -> Option<JsonStr<'a>> {
-        self.event.or(self.r#type).filter(|name| !name.raw().is_empty())
+        [self.event, self.r#type].into_iter().flatten().find(|name| !name.raw().is_empty())
     }
 
     pub(super) fn test(&self) -> bool {

@@ -120,10 +120,10 @@ fn kind_of(name: &str) -> Kind {
 impl<'a> Resolved<'a> {
     /// Takes the version that the shape shows, else the one that the header claims.
     pub(super) fn check_version(&mut self, claims: &Claims<'a>, shape: Option<&'static str>) {
-        if let (Some(claimed), Some(shape)) = (claims.version, shape)
-            && claimed != shape
+        if let Some(claimed) = claims.version
+            && shape.map_or(claimed == UNCLEAR, |shape| claimed != shape)
         {
-            self.contradictions.push(contradiction(http::PAYLOAD_VERSION, claimed, shape));
+            self.contradictions.push(contradiction(http::PAYLOAD_VERSION, claimed, shape.unwrap_or("nothing of it")));
         }
         self.version = shape.or(claims.version.filter(|claimed| *claimed != UNCLEAR)).map(Text::Borrowed);
     }
