@@ -94,9 +94,9 @@ pub(super) fn expand(files: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
         let before = expanded.len();
         let walk = WalkDir::new(file).follow_links(true).sort_by_file_name().into_iter();
         for entry in walk.filter_entry(|entry| !is_hidden(entry.depth(), entry.path())) {
-            // A link is followed before it is filtered.
+            // A link is followed before it is filtered. What one leads up to is read where it stands.
             if let Err(error) = &entry
-                && error.path().is_some_and(|path| is_hidden(error.depth(), path))
+                && (error.loop_ancestor().is_some() || error.path().is_some_and(|path| is_hidden(error.depth(), path)))
             {
                 continue;
             }
@@ -250,6 +250,7 @@ impl<'de> Deserialize<'de> for Several {
 
 /// A delivery in JSON. Other fields are ignored.
 #[derive(Deserialize)]
+#[serde(expecting = "a delivery")]
 struct Written {
     headers: Headers,
     body: Option<String>,
@@ -318,7 +319,7 @@ impl TryFrom<Written> for Delivery {
 struct Headers(Vec<(String, Vec<u8>)>);
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a header's value, or a list of such")]
 enum HeaderValues {
     One(HeaderValue),
     Many(Vec<HeaderValue>),

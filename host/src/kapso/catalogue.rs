@@ -119,6 +119,13 @@ const fn message(name: &'static str, when: &'static str) -> Event {
     of(PhoneNumber, &[V1, V2], name, when)
 }
 
+/// Whose webhooks get events of this name, known or not: it is the beginning that says so.
+pub fn scope_of(name: &str) -> Scope {
+    const OF_A_NUMBER: [&str; 4] =
+        ["whatsapp.message.", "whatsapp.conversation.", "whatsapp.contact.", "whatsapp.meta_business_agent."];
+    if OF_A_NUMBER.iter().any(|beginning| name.starts_with(beginning)) { PhoneNumber } else { Project }
+}
+
 /// The event of this name.
 pub fn find(name: &str) -> Option<&'static Event> {
     EVENTS.iter().find(|event| event.name == name)
@@ -172,10 +179,7 @@ mod tests {
     #[test]
     fn the_scope_is_what_the_beginning_says() {
         for event in &EVENTS {
-            let number = ["message.", "conversation.", "contact.", "meta_business_agent."]
-                .iter()
-                .any(|family| event.name.strip_prefix("whatsapp.").is_some_and(|rest| rest.starts_with(family)));
-            assert_eq!(event.scope, if number { PhoneNumber } else { Project }, "{}", event.name);
+            assert_eq!(event.scope, scope_of(event.name), "{}", event.name);
         }
     }
 

@@ -270,6 +270,11 @@ targets: {bot: {url: "http://127.0.0.1:3000/hook"}}
     let ran = policy.sync(&kapso, &[&asked[..], &["--unknown-events"]].concat());
     assert!(ran.status == 1 && ran.out.contains("+ whatsapp.message.pinned"), "{}{}", ran.out, ran.err);
     assert!(!ran.err.contains(said), "{}", ran.err);
+    // The project's webhook would be refused with it.
+    let project = ["--unknown-events", "--project", "a", "--event", "a=project.event"];
+    let ran = policy.sync(&kapso, &[&asked[..], &project].concat());
+    assert!(ran.out.contains("project.event"), "{}{}", ran.out, ran.err);
+    assert_eq!(ran.out.matches("whatsapp.message.pinned").count(), 1, "{}{}", ran.out, ran.err);
 }
 
 #[tokio::test(flavor = "multi_thread")]

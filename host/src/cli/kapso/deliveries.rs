@@ -208,13 +208,13 @@ async fn news(client: &Client, args: &Args, seen: &mut Seen) -> Result<Vec<Map<S
         let page = client.deliveries(&filter, cursor.as_ref()).await?;
         let before = news.len();
         let changes_no_more = page.records.last().is_none_or(|record| is_older_than(record, CHANGES));
+        let more_may_be_new = page.records.last().is_some_and(|record| !seen.knows(record));
         news.extend(page.records.into_iter().filter(|record| !seen.knows(record)));
-        let brought = news.len() > before;
         cursor = page.after.map(Cursor::After);
-        if cursor.is_none() || !brought && changes_no_more {
+        if cursor.is_none() || news.len() == before && changes_no_more {
             break;
         }
-        if brought && number == args.pages {
+        if more_may_be_new && number == args.pages {
             note(format_args!(
                 "there may be older ones, which are not shown: --pages {number} was not enough for this look"
             ));

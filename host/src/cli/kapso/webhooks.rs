@@ -431,7 +431,10 @@ async fn resume(args: Resume) -> anyhow::Result<ExitCode> {
     let paused: Vec<_> = if args.all {
         let webhooks = client.webhooks(&scope).await?;
         let paused = webhooks.iter().filter(|webhook| !webhook.is_active());
-        paused.map(|webhook| (webhook.scope(), webhook.id().to_owned())).collect()
+        // The project's list has the numbers' webhooks too.
+        let own = matches!((&scope, args.scope.api()), (Scope::Project, Api::Platform));
+        let scope_of = |webhook: &Webhook| if own { webhook.scope() } else { scope.clone() };
+        paused.map(|webhook| (scope_of(webhook), webhook.id().to_owned())).collect()
     } else {
         args.ids.into_iter().map(|id| (scope.clone(), id)).collect()
     };

@@ -219,7 +219,7 @@ async fn show(
         let ready = sending.ready(delivery?)?;
         summary.would_send(&ready);
         if !json {
-            writeln!(anstream::stdout(), "{ready}")?;
+            super::heard(writeln!(anstream::stdout(), "{ready}"))?;
         }
     }
     Ok(())

@@ -32,8 +32,13 @@ impl Policy {
             let takers: Vec<_> = webhooks.iter().filter(takes).collect();
             !takers.is_empty() && !takers.into_iter().any(has)
         };
-        let names = self.rules.iter().flat_map(Rule::events).filter(|name| catalogue::find(name).is_none());
-        names.filter(|name| is_left_out(name)).map(str::to_owned).collect()
+        // A name without a dot is a field of Meta's, or an event of the older agents, which no webhook here asks for.
+        let names = self.rules.iter().flat_map(Rule::events).filter(|name| name.contains('.'));
+        names
+            .filter(|name| catalogue::find(name).is_none())
+            .filter(|name| is_left_out(name))
+            .map(str::to_owned)
+            .collect()
     }
 
     /// What to say when no source gets the project's events, if rules ask for such.
@@ -287,7 +292,7 @@ impl Needs<'_> {
         let asked = EVENTS.iter().filter(|event| event.scope == owner && ask_for(&self.policy.rules, asker, event));
         let mut events: BTreeSet<_> = asked.map(|event| event.name.to_owned()).collect();
         let chosen = self.choices.events.get(&self.source.name).into_iter().flatten();
-        events.extend(chosen.filter(|name| catalogue::find(name).is_none_or(|event| event.scope == owner)).cloned());
+        events.extend(chosen.filter(|name| catalogue::scope_of(name) == owner).cloned());
         events
     }
 }
@@ -421,7 +426,13 @@ mod tests {
     #[test]
     fn what_rules_name_and_nobody_knows_is_told() {
         let mut policy = one(&json!({"secrets": ["S"]}));
-        let named = json!(["whatsapp.message.read", "of.next.year", "of.last.*", "registered"]);
+        let named = json!([
+            "whatsapp.message.read",
+            "whatsapp.message.of_next_year",
+            "of.last.*",
+            "whatsapp.message.there",
+            "account_update"
+        ]);
         policy["rules"] = json!([
             {"name": "d", "when": {"event": "dropped"}, "drop": true},
             {"name": "r", "when": {"event": named}, "to": ["t"]},
@@ -429,11 +440,11 @@ mod tests {
             {"name": "b", "when": {"source": "b", "event": "of.another"}, "to": ["t"]},
         ]);
         let mut there = registered("https://hooks.example.com/a", Some("1"), "kapso").fields().clone();
-        there.insert("events".into(), json!(["registered"]));
+        there.insert("events".into(), json!(["whatsapp.message.there"]));
         let mut choices = Choices::default();
         let found = wanted(&policy, &choices, &[Webhook::new(there.clone())]);
-        assert_eq!(found.unknown, BTreeSet::from(["of.next.year".to_owned()]));
-        choices.events.insert("a".into(), BTreeSet::from(["of.next.year".into()]));
+        assert_eq!(found.unknown, BTreeSet::from(["whatsapp.message.of_next_year".to_owned()]));
+        choices.events.insert("a".into(), BTreeSet::from(["whatsapp.message.of_next_year".into()]));
         assert!(wanted(&policy, &choices, &[Webhook::new(there)]).unknown.is_empty());
     }
 
@@ -475,6 +486,6 @@ mod tests {
         });
         let Value::Object(there) = there else { unreachable!() };
         let found = wanted(&bare, &chosen, &[Webhook::new(there)]);
-        assert_eq!(found.webhooks[0].stay, BTreeSet::from(["of.next.year".to_owned()]));
+        assert_eq!(found.webhooks[0].stay, BTreeSet::from(["whatsapp.message.of_next_year".to_owned()]));
     }
 }
