@@ -237,11 +237,13 @@ fn wrong() -> Vec<Value> {
     wrong
 }
 
-/// What only the gate can know: names that are taken or that nothing has, secrets that are not there, what a URL is.
+/// What only the gate can know: names that are taken or that nothing has, secrets that are not there, what a URL and a normal path is.
 fn wrong_beyond_the_schema() -> Vec<Value> {
     vec![
         with("/sources/1/name", json!("whatsapp")),
         with("/sources/1/path", json!("/webhooks/whatsapp")),
+        with("/sources/1/path", json!("/webhooks/../meta")),
+        with("/sources/1/path", json!("/webhooks/%6deta")),
         with("/setup_links/0/name", json!("whatsapp")),
         with("/setup_links/1/name", json!("onboarding")),
         with("/setup_links/0/success_path", json!("/webhooks/meta")),

@@ -248,17 +248,6 @@ impl Gate {
         &self.targets
     }
 
-    /// The paths of sources and setup links, each behind where it stands in the policy, as a JSON Pointer.
-    pub fn paths(&self) -> impl Iterator<Item = (String, &str)> {
-        let sources = self.sources.iter().enumerate();
-        let sources = sources.map(|(index, source)| (format!("/sources/{index}/path"), source.path.as_str()));
-        let links = self.setup_links.iter().enumerate().flat_map(|(index, link)| {
-            [("success_path", &link.success_path), ("failure_path", &link.failure_path)]
-                .map(|(end, path)| (format!("/setup_links/{index}/{end}"), path.0.as_str()))
-        });
-        sources.chain(links)
-    }
-
     /// The target of this name.
     pub fn target(&self, name: &str) -> Option<&Target> {
         self.targets.iter().find(|target| target.name == name)

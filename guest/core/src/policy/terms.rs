@@ -141,10 +141,27 @@ text! {
 
 text! {
     /// A source's path.
-    SourcePath: "a path that begins with `/`, of visible ASCII characters without `?` and `#`",
-    |text| text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#')),
-    {"type": "string", "pattern": "^/[!\"$->@-~]*$"},
+    SourcePath: "a path that begins with `/`, of visible ASCII characters without `?`, `#` and `\\`, with no `//`, `.`, `..` and encoded letters",
+    is_normal_path,
+    {"type": "string", "pattern": "^/([!\"$-.0->@-\\[\\]-~]+/)*[!\"$-.0->@-\\[\\]-~]*$"},
     |context, path, at| context.take(Named::Path, path, at)
+}
+
+/// Whether a path is as proxies normalise it (RFC 3986, section 6.2.2). From another they would make such a one, which would not be
+/// taken for it: Envoy would let its requests pass.
+fn is_normal_path(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#' | b'\\');
+    let is_encoded_letter = |[percent, high, low]: [u8; 3]| {
+        let mut letter = [0];
+        percent == b'%'
+            && hex::decode_to_slice([high, low], &mut letter).is_ok()
+            && letter.iter().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, b'-' | b'.' | b'_' | b'~'))
+    };
+    text.starts_with('/')
+        && text.bytes().all(is_plain)
+        && !text.as_bytes().array_windows().any(|pair| *pair == *b"//")
+        && !text.as_bytes().array_windows().any(|triple| is_encoded_letter(*triple))
+        && !text.split('/').any(|segment| matches!(segment, "." | ".."))
 }
 
 text! {

@@ -188,7 +188,8 @@ fn everything_wrong_is_found_in_one_go() {
         "/sources/0/secrets/1: the secret \"GONE\" is missing",
         "/sources/0/secrets/2: the secret \"EMPTY\" is empty",
         "/sources/0/secret: unknown field; did you mean `secrets`?",
-        "/sources/1/path: expected a path that begins with `/`, of visible ASCII characters without `?` and `#`, found \"two?\"",
+        "/sources/1/path: expected a path that begins with `/`, of visible ASCII characters without `?`, `#` and `\\`, with no `//`, `.`, `..` and \
+         encoded letters, found \"two?\"",
         "/sources/1: expected at least one secret, in `secrets` or `secrets_by_phone_number`",
         "/sources/1: `name` is missing",
         "/sources/2/name: \"one\" is taken by /sources/0/name",
@@ -307,6 +308,19 @@ fn a_source_may_have_an_empty_table_beside_its_secrets_but_not_instead() {
     refused(&policy, &["/sources/0: expected at least one secret, in `secrets` or `secrets_by_phone_number`"]);
     policy["sources"][0]["secrets_by_phone_number"] = json!({"1": ["S"]});
     taken(&policy);
+}
+
+#[test]
+fn paths() {
+    for good in ["/", "/a", "/a/", "/a.b/..c/d.%20%2F%", "/a:b;c=d&e", "/webhooks/whatsapp"] {
+        taken(&with("/sources/0/path", json!(good)));
+    }
+    for bad in [
+        "", "a", "//", "/a//b", "/a/b//", "/./a", "/..", "/a/../b", "/a/.", "/%61", "/a%2e", "/a\\b", "/a?b", "/a#b",
+        "/a b",
+    ] {
+        assert_eq!(errors(&with("/sources/0/path", json!(bad)).to_string()).len(), 1, "{bad}");
+    }
 }
 
 #[test]
