@@ -141,11 +141,10 @@ impl<'a> Item<'a> {
                         && message.direction().is_some_and(|direction| direction.plain() == Some("outbound"))
             }
             None if self.conversation.is_some() || self.contact.is_some() => {
-                let of_other = |family: &str, here: bool| !here && name.starts_with(family);
                 kind == Kind::Project
-                    || of_other("whatsapp.message.", false)
-                    || of_other("whatsapp.conversation.", self.conversation.is_some())
-                    || of_other("whatsapp.contact.", self.contact.is_some())
+                    || name.starts_with("whatsapp.message.")
+                    || self.conversation.is_none() && name.starts_with("whatsapp.conversation.")
+                    || self.contact.is_none() && name.starts_with("whatsapp.contact.")
             }
             // What a hand-over holds is documented nowhere.
             None => {

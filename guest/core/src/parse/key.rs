@@ -6,7 +6,7 @@ use hmac::digest::Digest;
 use hookgate_sha256::Sha256;
 
 use crate::event::{Event, Text};
-use crate::json::{is_visible_without, same};
+use crate::json::is_visible_without;
 
 /// The longest key that is written out; a longer one is hashed.
 const MAX_LEN: usize = 200;
@@ -29,8 +29,8 @@ pub(super) fn of_item(event: &Event<'_>, parts: &Parts<'_>, bytes: &[u8]) -> Str
     }
     let number = event.phone_number_id.as_deref().unwrap_or("-");
     // What became of a message of the business is told by its status alone.
-    let status =
-        event.status.as_deref().or(event.direction.as_deref().and_then(|to| same(to, "inbound").then_some("-")));
+    let is_inbound = event.direction.as_deref() == Some("inbound");
+    let status = event.status.as_deref().or(is_inbound.then_some("-"));
     if let (Some(id), Some(direction), Some(status)) = (&event.message_id, &event.direction, status) {
         return join(&["message", number, id, direction, status]);
     }

@@ -147,8 +147,8 @@ text! {
     |context, path, at| context.take(Named::Path, path, at)
 }
 
-/// Whether a path is as proxies normalise it (RFC 3986, section 6.2.2). From another they would make such a one, which would not be
-/// taken for it: Envoy would let its requests pass.
+/// Whether a path is as proxies normalise it (RFC 3986, section 6.2.2). No request would reach the gate with any other, and Envoy would
+/// let those pass that were meant for it.
 fn is_normal_path(text: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#' | b'\\');
     let is_encoded_letter = |[percent, high, low]: [u8; 3]| {

@@ -307,12 +307,17 @@ mod tests {
         reading.open_table(DELIVERED).unwrap().len().unwrap()
     }
 
+    fn opened(path: &Path) -> FileStore {
+        let store = FileStore::open(path).unwrap();
+        store.configure(DEDUPE);
+        store
+    }
+
     #[tokio::test]
     async fn a_server_that_is_often_restarted_sweeps_too() {
         let folder = tempfile::tempdir().unwrap();
         let path = file(&folder, &[1]);
-        let store = FileStore::open(&path).unwrap();
-        store.configure(DEDUPE);
+        let store = opened(&path);
         deliver(&store, "a").await;
         drop(store);
         assert_eq!(left(&path), 1, "the one that is new");
@@ -323,8 +328,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let times: Vec<u64> = (0..100).map(|number| unix_time() - 100 + number).collect();
         let path = file(&folder, &times);
-        let store = FileStore::open(&path).unwrap();
-        store.configure(DEDUPE);
+        let store = opened(&path);
         assert_eq!(store.held().delivered, 10);
         let newest: Vec<_> = (90..100).map(|number| Key::new("bot", &number.to_string())).collect();
         assert_eq!(store.begin(Owner::unique(), &newest).await.unwrap(), [Begun::Delivered; 10]);
@@ -337,8 +341,7 @@ mod tests {
     fn what_is_written_is_answered_before_the_file_is_swept() {
         let folder = tempfile::tempdir().unwrap();
         let path = file(&folder, &[1]);
-        let store = FileStore::open(&path).unwrap();
-        store.configure(DEDUPE);
+        let store = opened(&path);
         // The sweep waits for this.
         let dedupe = lock(&store.dedupe);
         let (done, written) = oneshot::channel();
@@ -354,8 +357,7 @@ mod tests {
     async fn one_that_is_closed_has_written_what_waited_and_lets_go_of_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = file(&folder, &[]);
-        let store = FileStore::open(&path).unwrap();
-        store.configure(DEDUPE);
+        let store = opened(&path);
         for item in ["a", "b", "c"] {
             // Nobody waits until it is written.
             let _ = store.commit(Owner::unique(), &[Key::new("bot", item)]).now_or_never();
@@ -372,8 +374,7 @@ mod tests {
     async fn after_a_failure_the_file_is_written_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = file(&folder, &[]);
-        let store = FileStore::open(&path).unwrap();
-        store.configure(DEDUPE);
+        let store = opened(&path);
         deliver(&store, "a").await;
         // As if the writer had met an error: the file is to be opened, and cannot be.
         let mut writer = Writer { database: None, dedupe: store.dedupe.clone(), path: path.clone(), written: 0 };
