@@ -434,9 +434,9 @@ mod tests {
             "account_update"
         ]);
         policy["rules"] = json!([
-            {"name": "d", "when": {"event": "dropped"}, "drop": true},
+            {"name": "d", "when": {"event": "whatsapp.message.dropped"}, "drop": true},
             {"name": "r", "when": {"event": named}, "to": ["t"]},
-            {"name": "s", "when": {"event": "dropped"}, "to": ["t"]},
+            {"name": "s", "when": {"event": "whatsapp.message.dropped"}, "to": ["t"]},
             {"name": "b", "when": {"source": "b", "event": "of.another"}, "to": ["t"]},
         ]);
         let mut there = registered("https://hooks.example.com/a", Some("1"), "kapso").fields().clone();
