@@ -254,9 +254,14 @@ fn a_delivery_that_the_component_fails_on_is_named_and_the_others_are_judged() {
         assert_eq!((ran.status, genuine), (1, vec![json!(true)]), "{verb}: {}", ran.err);
         assert!(ran.err.contains("1.http: the plugin ran out of memory"), "{verb}: {}", ran.err);
     }
-    let ran =
-        hookgate(&["replay", "http://127.0.0.1:1/", files, "--dry-run", "--when", r#"{"kind": "whatsapp"}"#], b"");
-    assert!(ran.status == 1 && ran.err.contains("1.http[1]: the plugin ran out of memory"), "{}", ran.err);
+    let conditions = ["--when", r#"{"kind": "whatsapp"}"#];
+    for (more, sent) in [(&["--dry-run"][..], "would be sent"), (&[], "sent")] {
+        let arguments = [&["replay", "http://127.0.0.1:1/hook", files][..], &conditions, more].concat();
+        let ran = hookgate(&arguments, b"");
+        assert!(ran.status == 1 && ran.err.contains("1.http[1]: the plugin ran out of memory"), "{}", ran.err);
+        assert!(ran.out.contains(&format!("2 read, 1 chosen, 1 {sent}")), "{}", ran.out);
+        assert!(ran.out.contains("1 could not be sent"), "{}", ran.out);
+    }
 }
 
 // -------------------------------------------------------------------------------------------------------- the rest

@@ -26,7 +26,7 @@ use tokio::sync::mpsc::{Sender, channel};
 
 use self::filter::Filter;
 use self::pace::Pace;
-use self::send::{Ready, Sending};
+use self::send::{Ready, Sending, is_about_one};
 use self::signing::Signing;
 use self::summary::Summary;
 use super::delivery::{self, Delivery};
@@ -52,9 +52,10 @@ use crate::unrepeated::Unrepeated;
                                                      what would be sent?
 
 Output of --json, one object: read, matched, sent, ok (answered 200), answers
-(how many of each status), unanswered (how many timed-out, unreachable), unsigned
-(how many had no signature to send), bytes, seconds, latency_ms (p50, p95, p99,
-max), interrupted, dry_run.
+(how many of each status), unanswered (how many timed-out, unreachable), unsent
+(how many could not be sent, which standard error says), unsigned (how many had no
+signature to send), bytes, seconds, latency_ms (p50, p95, p99, max), interrupted,
+dry_run.
 
 Exit status: 0 all that was sent was answered 200, 1 something was not, or the
 component failed on a delivery, 2 wrong usage, policy or input."#)]
@@ -216,10 +217,19 @@ async fn show(
 ) -> anyhow::Result<()> {
     pin_mut!(deliveries);
     while let Some(delivery) = deliveries.next().await {
-        let ready = sending.ready(delivery?)?;
-        summary.would_send(&ready);
-        if !json {
-            super::heard(writeln!(anstream::stdout(), "{ready}"))?;
+        match delivery.and_then(|delivery| sending.ready(delivery)) {
+            Ok(ready) => {
+                summary.would_send(&ready);
+                if !json {
+                    super::heard(writeln!(anstream::stdout(), "{ready}"))?;
+                }
+            }
+            Err(error) if is_about_one(&error) => {
+                if let Some(trouble) = summary.unsent(&error) {
+                    delivery::warn(trouble);
+                }
+            }
+            Err(error) => return Err(error),
         }
     }
     Ok(())
@@ -256,12 +266,24 @@ async fn send_all(
     // What is under way ends, also when what comes next cannot be sent.
     let broken = Cell::new(None);
     let ready = paced.map(|delivery| sending.ready(delivery?)).take_until(interrupted);
-    let ready = ready.map(|ready| ready.map_err(|error| broken.set(Some(error))).ok());
-    let ready = ready.take_while(|ready| future::ready(ready.is_some())).filter_map(future::ready);
-    let answers = ready.map(async |ready: Ready| sending.send(ready).await).buffer_unordered(concurrency);
+    let ready = ready.scan((), |(), ready| {
+        future::ready(match ready {
+            Err(error) if !is_about_one(&error) => {
+                broken.set(Some(error));
+                None
+            }
+            ready => Some(ready),
+        })
+    });
+    let answers = ready.map(async |ready: anyhow::Result<Ready>| anyhow::Ok(sending.send(ready?).await));
+    let answers = answers.buffer_unordered(concurrency);
     pin_mut!(answers);
     while let Some(sent) = answers.next().await {
-        if let Some(trouble) = summary.sent(&sent) {
+        let trouble = match sent {
+            Ok(sent) => summary.sent(&sent),
+            Err(error) => summary.unsent(&error),
+        };
+        if let Some(trouble) = trouble {
             bar.suspend(|| delivery::warn(trouble));
         }
         bar.set_message(summary.message());
@@ -324,8 +346,8 @@ impl Reading {
                 continue;
             }
             self.counts.chosen.fetch_add(usize::from(delivery.is_ok()), Ordering::Relaxed);
-            let failed = delivery.is_err();
-            if queue.blocking_send(delivery).is_err() || failed {
+            let ends = delivery.as_ref().is_err_and(|error| !is_about_one(error));
+            if queue.blocking_send(delivery).is_err() || ends {
                 return;
             }
         }

@@ -9,6 +9,7 @@ use reqwest::{Client, Response, Url};
 use tokio::time::Instant;
 
 use super::signing::Signing;
+use crate::CallError;
 use crate::cli::delivery::Delivery;
 use crate::printable::clean;
 use crate::server::forward::strip_one_hop;
@@ -98,6 +99,11 @@ impl Sending {
         };
         Sent { found, outcome, took: started.elapsed(), bytes, unsigned }
     }
+}
+
+/// Whether an error keeps one delivery from being sent, and no other.
+pub(super) fn is_about_one(error: &anyhow::Error) -> bool {
+    error.is::<CallError>()
 }
 
 /// The status; of the body nobody wants more than its end.

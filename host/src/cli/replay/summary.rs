@@ -1,6 +1,7 @@
 //! What came of it all.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::io::Write;
 use std::time::Instant;
 
@@ -19,6 +20,8 @@ pub(super) struct Summary {
     read: usize,
     matched: usize,
     sent: usize,
+    /// Those that could not be.
+    unsent: usize,
     unsigned: usize,
     bytes: usize,
     answers: BTreeMap<u16, usize>,
@@ -36,6 +39,7 @@ impl Summary {
             read: 0,
             matched: 0,
             sent: 0,
+            unsent: 0,
             unsigned: 0,
             bytes: 0,
             answers: BTreeMap::new(),
@@ -68,8 +72,18 @@ impl Summary {
             Outcome::TimedOut => *self.unanswered.entry("timed-out").or_default() += 1,
             Outcome::Unreachable(_) => *self.unanswered.entry("unreachable").or_default() += 1,
         }
+        self.told(sent)
+    }
+
+    /// The same of one that cannot be sent.
+    pub(super) fn unsent(&mut self, error: &anyhow::Error) -> Option<String> {
+        self.unsent += 1;
+        self.told(format_args!("{error:#}"))
+    }
+
+    fn told(&self, trouble: impl Display) -> Option<String> {
         match self.failed() {
-            ..=TOLD => Some(sent.to_string()),
+            ..=TOLD => Some(trouble.to_string()),
             failed if failed == TOLD + 1 => Some("more failed, which are only counted".to_owned()),
             _ => None,
         }
@@ -84,16 +98,17 @@ impl Summary {
     }
 
     fn failed(&self) -> usize {
-        self.sent - self.ok()
+        let not_ok = if self.dry_run { 0 } else { self.sent - self.ok() };
+        not_ok + self.unsent
     }
 
     pub(super) fn all_is_well(&self) -> bool {
-        !self.interrupted && (self.dry_run || self.failed() == 0)
+        !self.interrupted && self.failed() == 0
     }
 
     /// For the progress bar.
     pub(super) fn message(&self) -> String {
-        format!("{} sent, {} not answered 200", self.sent, self.failed())
+        format!("{} sent, {} failed", self.sent, self.failed())
     }
 
     pub(super) fn print(&self, json: bool) -> std::io::Result<()> {
@@ -113,6 +128,9 @@ impl Summary {
         }
         for (why, count) in &self.unanswered {
             writeln!(out, "  {count} {why}")?;
+        }
+        if self.unsent > 0 {
+            writeln!(out, "  {} could not be sent", self.unsent)?;
         }
         if let Some([p50, p95, p99, max]) = self.latencies_ms() {
             writeln!(out, "  answers within {p50:.1} ms (half), {p95:.1} (95 %), {p99:.1} (99 %), {max:.1} (all)")?;
@@ -135,6 +153,7 @@ impl Summary {
             "ok": self.ok(),
             "answers": self.answers.iter().map(|(status, count)| (status.to_string(), count)).collect::<BTreeMap<_, _>>(),
             "unanswered": self.unanswered,
+            "unsent": self.unsent,
             "unsigned": self.unsigned,
             "bytes": self.bytes,
             "seconds": seconds,
