@@ -11,9 +11,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::de::{DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::de::IoRead;
+use serde_json::value::RawValue;
 use serde_json::{StreamDeserializer, Value};
 use walkdir::WalkDir;
 
@@ -58,18 +58,28 @@ pub(super) fn source_at<'g>(gate: &'g Gate, path: &str) -> Option<&'g str> {
     sources.find(|source| Some(source.path.as_str()) == path).map(|source| source.name.as_str())
 }
 
-/// All deliveries of these files, in their order. `-` is standard input, a folder all files in it.
-pub(super) fn read(files: &[PathBuf]) -> anyhow::Result<Vec<Delivery>> {
+/// What stands where a delivery should is none. Those after it can be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}: {expected}", expected = EXPECTED)]
+pub(super) struct Malformed(String);
+
+/// All deliveries of these files, in their order, and errors in the places of those that are malformed. `-` is standard input, a
+/// folder all files in it.
+pub(super) fn read(files: &[PathBuf]) -> anyhow::Result<Vec<anyhow::Result<Delivery>>> {
     let (mut deliveries, mut names) = (Vec::new(), Vec::new());
     for file in expand(files)? {
         let (name, input) = open(&file)?;
-        let found = Stream::new(&name, input)?.collect::<anyhow::Result<Vec<_>>>()?;
-        let alone = found.len() == 1;
-        deliveries.extend(
-            found
-                .into_iter()
-                .map(|delivery| Delivery { found: if alone { name.clone() } else { delivery.found }, ..delivery }),
-        );
+        let mut found = Vec::new();
+        for delivery in Stream::new(&name, input)? {
+            match delivery {
+                Err(error) if !error.is::<Malformed>() => return Err(error),
+                delivery => found.push(delivery),
+            }
+        }
+        if let [Ok(alone)] = found.as_mut_slice() {
+            alone.found.clone_from(&name);
+        }
+        deliveries.extend(found);
         names.push(name);
     }
     // A recording has files that nothing was written to yet.
@@ -139,7 +149,7 @@ pub(super) fn contents(file: &Path) -> anyhow::Result<(String, Vec<u8>)> {
 }
 
 /// The deliveries of one input, read as they are asked for: one JSON value or several, with or without line ends between
-/// them, where lists are taken apart; or one raw HTTP request.
+/// them, where lists are taken apart; or one raw HTTP request. One that is malformed is an error of its own.
 pub(super) struct Stream {
     name: String,
     number: usize,
@@ -148,8 +158,23 @@ pub(super) struct Stream {
 }
 
 enum Values {
-    Json { values: Box<StreamDeserializer<'static, IoRead<Input>, Several>>, list: vec::IntoIter<Written> },
+    Json { values: Box<StreamDeserializer<'static, IoRead<Input>, Box<RawValue>>>, list: vec::IntoIter<Box<RawValue>> },
     Http(Option<Input>),
+}
+
+/// A delivery as it is written.
+enum Text {
+    Json(Box<RawValue>),
+    Http(Vec<u8>),
+}
+
+impl Text {
+    fn read(&self) -> anyhow::Result<Delivery> {
+        match self {
+            Self::Json(text) => serde_json::from_str::<Written>(text.get())?.try_into(),
+            Self::Http(bytes) => http::request(bytes),
+        }
+    }
 }
 
 type Input = BufReader<Box<dyn Read + Send>>;
@@ -181,17 +206,26 @@ impl Stream {
         Ok(Self { name: name.to_owned(), number: 0, values, is_list: first == Some(b'[') })
     }
 
-    fn next_delivery(&mut self) -> Option<anyhow::Result<Delivery>> {
+    fn next_text(&mut self) -> Option<anyhow::Result<Text>> {
         let (values, list) = match &mut self.values {
-            Values::Http(input) => return Some(raw(input.take()?)),
+            Values::Http(input) => {
+                let mut bytes = Vec::new();
+                let read = input.take()?.read_to_end(&mut bytes);
+                return Some(read.map(|_| Text::Http(bytes)).map_err(Into::into));
+            }
             Values::Json { values, list } => (values, list),
         };
         loop {
-            if let Some(written) = list.next() {
-                return Some(written.try_into());
+            if let Some(text) = list.next() {
+                return Some(Ok(Text::Json(text)));
             }
             match values.next()? {
-                Ok(Several(written)) => *list = written.into_iter(),
+                // Read from its text, not by way of a `Value`: that has the last alone of two headers with the same name.
+                Ok(text) if text.get().starts_with('[') => match serde_json::from_str::<Vec<_>>(text.get()) {
+                    Ok(texts) => *list = texts.into_iter(),
+                    Err(error) => return Some(Err(error.into())),
+                },
+                Ok(text) => return Some(Ok(Text::Json(text))),
                 // Whoever wrote it was killed, or has not finished. Of a list that is cut off not even the first has come.
                 Err(error) if error.is_eof() && !self.is_list => {
                     warn(format_args!("warning: {}: the last delivery is cut off, and left out", self.name));
@@ -207,44 +241,13 @@ impl Iterator for Stream {
     type Item = anyhow::Result<Delivery>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let delivery = self.next_delivery()?;
+        let text = self.next_text()?.with_context(|| format!("{}: {EXPECTED}", self.name));
         self.number += 1;
         let found = format!("{}[{}]", self.name, self.number);
-        let named = |delivery| Delivery { found, ..delivery };
-        Some(delivery.map(named).with_context(|| format!("{}: {EXPECTED}", self.name)))
-    }
-}
-
-fn raw(mut input: Input) -> anyhow::Result<Delivery> {
-    let mut bytes = Vec::new();
-    input.read_to_end(&mut bytes)?;
-    http::request(&bytes)
-}
-
-/// A delivery, or a list of such. Not read by way of a `Value`: that has the last alone of two headers with the same name.
-struct Several(Vec<Written>);
-
-impl<'de> Deserialize<'de> for Several {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OneOrList;
-
-        impl<'de> Visitor<'de> for OneOrList {
-            type Value = Several;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a delivery, or a list of such")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Several, A::Error> {
-                Written::deserialize(MapAccessDeserializer::new(map)).map(|written| Several(vec![written]))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Several, A::Error> {
-                Vec::deserialize(SeqAccessDeserializer::new(list)).map(Several)
-            }
-        }
-
-        deserializer.deserialize_any(OneOrList)
+        Some(text.and_then(|text| match text.read() {
+            Ok(delivery) => Ok(Delivery { found, ..delivery }),
+            Err(error) => Err(error.context(Malformed(found))),
+        }))
     }
 }
 
@@ -408,9 +411,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_malformed_costs_nothing_else() {
+        let one = r#"{"headers": {}, "body": ""}"#;
+        for wrong in [r#"{"headers": {}, "body": 5}"#, r#"{"headers": {}, "body_base64": "?"}"#, "null", "[[]]"] {
+            for text in [format!("[{one}, {wrong}, {one}]"), format!("{one}\n{wrong}\n{one}\n")] {
+                let found: Vec<_> = Stream::new("test", Box::new(io::Cursor::new(text.clone()))).unwrap().collect();
+                let [Ok(_), Err(error), Ok(last)] = found.as_slice() else { panic!("{text}: {found:?}") };
+                assert!(error.is::<Malformed>() && error.to_string().starts_with("test[2]: "), "{text}: {error}");
+                assert_eq!(last.found, "test[3]", "{text}");
+            }
+        }
+    }
+
+    #[test]
     fn a_bare_body_is_refused() {
         assert!(format!("{:#}", parse(br#"{"message": {}}"#).unwrap_err()).contains("headers"));
         assert!(parse(br#"{"headers": {"A": 1}, "body": ""}"#).is_err());
+        assert!(parse(b"[[]]").is_err(), "a list in a list is no delivery");
         assert!(parse(br#"{"headers": {}, "body": {}}"#).is_err());
     }
 

@@ -9,7 +9,7 @@ use anyhow::anyhow;
 use super::gate::{GateArgs, Loaded};
 use super::report::Report;
 use super::text::BAD;
-use super::{delivery, text};
+use super::{FAILED, WRONG, delivery, text};
 use crate::printable::clean;
 use crate::server::unix_time;
 
@@ -56,8 +56,9 @@ and where it was read:
                 events, body {form, len, …}, drop_headers, set_headers (decide)
 
 Exit status: 0 all is well, 1 a delivery is rejected, cannot be read by parse
-and route, or is one that the component fails on, which standard error says,
-2 wrong usage or policy."#;
+and route, or is one that the component fails on, 2 wrong usage, policy or input.
+Standard error says which deliveries the component fails on, and which are
+malformed; the others are judged all the same."#;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verb {
@@ -108,8 +109,16 @@ pub(super) fn run(verb: Verb, args: Args) -> anyhow::Result<ExitCode> {
     let wanted = args.wanted_path(&loaded)?;
     let now = args.now.unwrap_or_else(unix_time);
     let mut out = anstream::stdout().lock();
-    let mut bad = false;
-    for mut delivery in delivery::read(&args.files)? {
+    let mut status: u8 = 0;
+    for delivery in delivery::read(&args.files)? {
+        let mut delivery = match delivery {
+            Ok(delivery) => delivery,
+            Err(malformed) => {
+                delivery::warn(format_args!("{BAD}error:{BAD:#} {malformed:#}"));
+                status = WRONG;
+                continue;
+            }
+        };
         if let Some(path) = &wanted {
             delivery.path = Some(path.clone());
         }
@@ -121,18 +130,20 @@ pub(super) fn run(verb: Verb, args: Args) -> anyhow::Result<ExitCode> {
             // The next call has a new instance.
             Err(error) => {
                 delivery::warn(format_args!("{BAD}error:{BAD:#} {}: {error}", clean(&delivery.found)));
-                bad = true;
+                status = status.max(FAILED);
                 continue;
             }
         };
-        bad |= report.is_rejected() || verb.reads() && report.unreadable.is_some();
+        if report.is_rejected() || verb.reads() && report.unreadable.is_some() {
+            status = status.max(FAILED);
+        }
         super::heard(if args.json {
             writeln!(out, "{}", serde_json::to_string(&report)?)
         } else {
             text::write(&mut out, &report, &loaded)
         })?;
     }
-    Ok(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(ExitCode::from(status))
 }
 
 impl Args {

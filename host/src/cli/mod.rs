@@ -98,7 +98,7 @@ Examples:
   hookgate deliveries --follow                what does Kapso send, and how does it go?
 
 Exit status: 0 all is well, 1 a delivery is rejected, cannot be read or fails, or
-Kapso refuses or fails, 2 wrong usage or policy.";
+Kapso refuses or fails, 2 wrong usage, policy or input.";
 
 /// What went wrong with the command itself, not with a delivery or on Kapso's side.
 const WRONG: u8 = 2;

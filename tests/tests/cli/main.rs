@@ -211,6 +211,27 @@ fn a_file_with_no_delivery_keeps_no_other_from_being_read() {
     assert!(ran.err.contains(r#"3.jsonl: expected {"headers""#), "{}", ran.err);
 }
 
+#[test]
+fn a_malformed_delivery_is_named_and_the_others_are_judged() {
+    let good = received();
+    for input in [format!("[{good}, {{}}, {good}]"), format!("{good}\n{{\"headers\": 1}}\n{good}")] {
+        let ran = hookgate(&["verify", "--json", "--secret", &format!("K={SECRET}")], input.as_bytes());
+        let found: Vec<_> = ran.lines().iter().map(|line| line["delivery"].clone()).collect();
+        assert_eq!(
+            (ran.status, found),
+            (2, vec![json!("standard input[1]"), json!("standard input[3]")]),
+            "{}",
+            ran.err
+        );
+        assert!(ran.err.contains(r#"standard input[2]: expected {"headers""#), "{}", ran.err);
+        for more in [&[][..], &["--dry-run"]] {
+            let ran = hookgate(&[&["replay", "http://127.0.0.1:1/hook"][..], more].concat(), input.as_bytes());
+            assert!(ran.status == 2 && ran.err.contains("standard input[2]: expected"), "{}", ran.err);
+            assert!(ran.out.contains("3 read, 2 chosen, 2 "), "{}", ran.out);
+        }
+    }
+}
+
 /// As Kubernetes mounts a ConfigMap.
 #[test]
 fn links_in_a_folder_are_followed_and_what_is_hidden_is_left_out() {

@@ -58,7 +58,8 @@ signature to send), bytes, seconds, latency_ms (p50, p95, p99, max), interrupted
 dry_run.
 
 Exit status: 0 all that was sent was answered 200, 1 something was not, or the
-component failed on a delivery, 2 wrong usage, policy or input."#)]
+component failed on a delivery, 2 wrong usage, policy or input. What the component
+fails on or what is malformed keeps nothing else from being sent."#)]
 pub(super) struct Args {
     /// Where to send. An address without a path gets the path that each delivery was recorded with.
     #[arg(value_parser = Unrepeated::<Url>::new())]
@@ -204,7 +205,7 @@ impl Args {
         if !summary.interrupted {
             reader.join().map_err(|_| anyhow!("reading broke off"))?;
         }
-        Ok(if summary.all_is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(ExitCode::from(summary.status()))
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::signing::Signing;
 use crate::CallError;
-use crate::cli::delivery::Delivery;
+use crate::cli::delivery::{Delivery, Malformed};
 use crate::printable::clean;
 use crate::server::forward::strip_one_hop;
 
@@ -103,7 +103,7 @@ impl Sending {
 
 /// Whether an error keeps one delivery from being sent, and no other.
 pub(super) fn is_about_one(error: &anyhow::Error) -> bool {
-    error.is::<CallError>()
+    error.is::<CallError>() || error.is::<Malformed>()
 }
 
 /// The status; of the body nobody wants more than its end.

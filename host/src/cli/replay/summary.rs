@@ -9,6 +9,8 @@ use hdrhistogram::Histogram;
 use serde_json::json;
 
 use super::send::{Outcome, Ready, Sent};
+use crate::cli::delivery::Malformed;
+use crate::cli::{FAILED, WRONG};
 
 /// Failures that are told one by one.
 const TOLD: usize = 20;
@@ -22,6 +24,8 @@ pub(super) struct Summary {
     sent: usize,
     /// Those that could not be.
     unsent: usize,
+    /// Whether one of these is malformed.
+    malformed: bool,
     unsigned: usize,
     bytes: usize,
     answers: BTreeMap<u16, usize>,
@@ -40,6 +44,7 @@ impl Summary {
             matched: 0,
             sent: 0,
             unsent: 0,
+            malformed: false,
             unsigned: 0,
             bytes: 0,
             answers: BTreeMap::new(),
@@ -78,6 +83,7 @@ impl Summary {
     /// The same of one that cannot be sent.
     pub(super) fn unsent(&mut self, error: &anyhow::Error) -> Option<String> {
         self.unsent += 1;
+        self.malformed |= error.is::<Malformed>();
         self.told(format_args!("{error:#}"))
     }
 
@@ -102,8 +108,12 @@ impl Summary {
         not_ok + self.unsent
     }
 
-    pub(super) fn all_is_well(&self) -> bool {
-        !self.interrupted && self.failed() == 0
+    /// The exit status.
+    pub(super) fn status(&self) -> u8 {
+        if self.malformed {
+            return WRONG;
+        }
+        if self.interrupted || self.failed() > 0 { FAILED } else { 0 }
     }
 
     /// For the progress bar.
