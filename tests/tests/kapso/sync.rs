@@ -260,9 +260,9 @@ targets: {bot: {url: "http://127.0.0.1:3000/hook"}}
     );
     let said = "the event whatsapp.message.pinned is not registered";
     let ran = policy.sync(&kapso, &["--number", "a=111", "--yes"]);
-    assert!(ran.status == 0 && ran.err.contains(said), "{}{}", ran.out, ran.err);
+    assert!(ran.status == 1 && ran.err.contains("created") && ran.err.contains(said), "{}{}", ran.out, ran.err);
     let again = policy.sync(&kapso, &["--dry-run"]);
-    assert!(again.status == 0 && again.err.contains(said), "{}{}", again.out, again.err);
+    assert!(again.status == 1 && again.err.contains(said), "{}{}", again.out, again.err);
     assert!(again.err.contains("everything else is registered"), "{}", again.err);
 
     let asked = ["--dry-run", "--event", "a=whatsapp.message.pinned"];

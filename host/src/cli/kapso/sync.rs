@@ -69,7 +69,8 @@ pub(crate) struct Args {
     #[arg(long)]
     prune: bool,
 
-    /// Shows the difference and does nothing. Exit status 1 if there is one, or if a secret's value is missing to tell.
+    /// Shows the difference and does nothing. Exit status 1 if there is one, or if a secret's value is missing to tell, or
+    /// if rules name an event that nobody knows.
     #[arg(long, conflicts_with = "yes")]
     dry_run: bool,
 
@@ -95,7 +96,8 @@ secrets come from the environment, as for `hookgate serve`.
 
 Exit status: 0 everything is as the policy needs it, now or before; 1 it is not,
 because it was not confirmed, or Kapso refused it, failed or could not be reached,
-or nobody read the plan, or, with --dry-run, nobody can say, because a secret's
+or nobody read the plan, or rules name an event that is not registered because this
+program does not know it, or, with --dry-run, nobody can say, because a secret's
 value is not here; 2 wrong usage or policy, something is left open, or, without
 --dry-run, a secret's value is not here.";
 
@@ -140,6 +142,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
         shown?;
         unknown.iter().for_each(|name| note(not_registered(name)));
+        let at_best = if unknown.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         if !plan.missing.is_empty() {
             let missing = plan.missing.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
             if !args.dry_run {
@@ -153,13 +156,13 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
             }
             let everything = if unknown.is_empty() { "everything" } else { "everything else" };
             note(format_args!("{everything} is registered as the policy needs it"));
-            return Ok(ExitCode::SUCCESS);
+            return Ok(at_best);
         }
         if args.dry_run || !args.yes.confirm("Do this?")? {
             return Ok(ExitCode::FAILURE);
         }
         plan.carry_out(&client, &secrets, |action, id| note(format_args!("{} {id}", done(action)))).await?;
-        Ok(ExitCode::SUCCESS)
+        Ok(at_best)
     })
 }
 
