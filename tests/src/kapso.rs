@@ -73,6 +73,7 @@ struct Shared {
     faults: VecDeque<Fault>,
     asked: Vec<Asked>,
     page_size: Option<usize>,
+    uncounted: bool,
     silent_changes: bool,
     made: u32,
 }
@@ -131,6 +132,11 @@ impl Kapso {
     /// No page has more than this many items.
     pub fn with_pages_of(&self, items: usize) {
         self.shared().page_size = Some(items);
+    }
+
+    /// Lists do not say how many pages they have.
+    pub fn with_uncounted_pages(&self) {
+        self.shared().uncounted = true;
     }
 
     /// Changes are answered 204 without a body.
@@ -374,12 +380,11 @@ impl Shared {
             |name: &str, default: usize| parameter(query, name).map_or(default, |text| text.parse().expect("a number"));
         let per_page = number("per_page", 20).min(100).min(self.page_size.unwrap_or(100));
         let page = number("page", 1);
-        let meta = json!({
-            "page": page,
-            "per_page": per_page,
-            "total_pages": items.len().div_ceil(per_page),
-            "total_count": items.len(),
-        });
+        let mut meta = json!({"page": page, "per_page": per_page});
+        if !self.uncounted {
+            meta["total_pages"] = items.len().div_ceil(per_page).into();
+            meta["total_count"] = items.len().into();
+        }
         let data: Vec<_> = items.into_iter().skip((page - 1) * per_page).take(per_page).collect();
         (StatusCode::OK, json!({"data": data, "meta": meta}))
     }

@@ -198,10 +198,13 @@ impl Client {
             query.push(("per_page", PER_PAGE.to_string()));
             let call = Call::get(path, &query);
             let (found, answer) = self.list(&call).await?;
-            let empty = found.is_empty();
-            items.extend(found);
             let last = answer.get("meta").and_then(|meta| meta.get("total_pages")).and_then(Value::as_u64);
-            if empty || u64::from(page) >= last.unwrap_or_default() {
+            // Where nobody says how many pages there are, one that comes again is the whole list: it has no pages.
+            if found.is_empty() || last.is_none() && items.ends_with(&found) {
+                return Ok(items);
+            }
+            items.extend(found);
+            if last.is_some_and(|last| u64::from(page) >= last) {
                 return Ok(items);
             }
         }

@@ -271,6 +271,27 @@ async fn an_event_younger_than_the_program_is_left_to_kapso() {
 // --------------------------------------------------------------------------------------------------- list and show
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_list_is_read_to_its_end_also_where_its_pages_are_not_counted() {
+    let kapso = Kapso::start().await;
+    kapso.with_pages_of(2);
+    kapso.with_uncounted_pages();
+    for number in 0..5 {
+        kapso.has_webhook(json!({"url": format!("https://api.acme.com/{number}"), "phone_number_id": "1"}));
+    }
+    let list = ["webhooks", "list", "--json"];
+    let ran = hookgate(&kapso, &list);
+    assert_eq!((ran.status, ran.lines().len()), (0, 5), "{}", ran.err);
+    assert_eq!(kapso.asked().len(), 4);
+
+    // There are no pages: whichever is asked for, the answer is the whole list.
+    let whole = json!({"data": kapso.webhooks()}).to_string();
+    kapso.fails(vec![Fault::Status(200, whole); 2]);
+    let ran = hookgate(&kapso, &list);
+    assert_eq!((ran.status, ran.lines().len()), (0, 5), "{}", ran.err);
+    assert_eq!(kapso.asked().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn lists_follow_all_pages_and_show_no_secret_unless_asked() {
     let kapso = Kapso::start().await;
     kapso.with_pages_of(2);
