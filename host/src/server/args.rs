@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use clap::builder::TypedValueParser;
+
 use super::log::Format;
 use super::store::Choice;
 use super::{Config, Error, Limits, Policy, Recording, Tls, cores};
@@ -108,9 +110,10 @@ pub struct Args {
     #[arg(long, value_name = "FILE", env = "HOOKGATE_PLUGIN")]
     pub plugin: Option<PathBuf>,
 
-    /// Threads that serve, by default one for each processor core. A connection stays with the thread that has it, and each
+    /// Threads that serve, up to 1024; by default one for each processor core. A connection stays with the thread that has it, and each
     /// thread has connections of its own to the targets.
-    #[arg(long, value_name = "N", env = "HOOKGATE_WORKERS")]
+    #[arg(long, value_name = "N", env = "HOOKGATE_WORKERS",
+        value_parser = clap::value_parser!(u16).range(1..=1024).try_map(|count| NonZeroUsize::try_from(usize::from(count))))]
     pub workers: Option<NonZeroUsize>,
 
     /// Requests that may be in flight at a time once their body is there; more are answered 503. Browsers back from setup links have

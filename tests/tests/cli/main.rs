@@ -344,6 +344,14 @@ fn wrong_usage_is_2() {
 }
 
 #[test]
+fn so_many_workers_as_nobody_can_start_are_refused() {
+    for count in ["0", "1025"] {
+        let ran = hookgate(&["serve", "--workers", count, "--policy", "nowhere.json"], b"");
+        assert!(ran.status == 2 && ran.err.contains("1..=1024"), "{count}: {}", ran.err);
+    }
+}
+
+#[test]
 fn what_keeps_a_file_from_being_read_is_said_once() {
     for (arguments, variables) in [
         (&["serve", "--plugin", "nowhere.wasm"][..], &[][..]),
