@@ -10,7 +10,7 @@ use super::gate::{GateArgs, Loaded};
 use super::report::Report;
 use super::text::BAD;
 use super::{FAILED, WRONG, delivery, text};
-use crate::printable::clean;
+use crate::printable::{clean, json};
 use crate::server::unix_time;
 
 pub(super) const HELP: &str = r#"Input: {"headers": {"NAME": "VALUE" or ["VALUE", …]}, "body": "…"}, with
@@ -138,7 +138,7 @@ pub(super) fn run(verb: Verb, args: Args) -> anyhow::Result<ExitCode> {
             status = status.max(FAILED);
         }
         super::heard(if args.json {
-            writeln!(out, "{}", serde_json::to_string(&report)?)
+            writeln!(out, "{}", json(&report)?)
         } else {
             text::write(&mut out, &report, &loaded)
         })?;

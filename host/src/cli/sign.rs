@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use super::delivery::contents;
 use super::pair::Pair;
+use crate::printable;
 use crate::secrets::from_env;
 use crate::unrepeated::Unrepeated;
 
@@ -113,7 +114,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let curl = curl(&args.url, &headers, &args.file, &body)?;
     let mut out = anstream::stdout();
     if args.json {
-        writeln!(out, "{}", json!({"signature": signature, "header": name, "value": value, "curl": curl}))?;
+        let signed = json!({"signature": signature, "header": name, "value": value, "curl": curl});
+        writeln!(out, "{}", printable::json(&signed)?)?;
     } else {
         writeln!(out, "{signature}\n{curl}")?;
     }

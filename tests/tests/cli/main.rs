@@ -263,6 +263,18 @@ fn a_body_that_cannot_be_read_is_said() {
 }
 
 #[test]
+fn json_steers_no_terminal_and_says_the_same() {
+    let text = "a\u{9b}2Jb\u{7f}c";
+    let mut delivery: Value = serde_json::from_str(&received()).unwrap();
+    let mut body: Value = serde_json::from_str(delivery["body"].as_str().unwrap()).unwrap();
+    body["message"]["text"]["body"] = text.into();
+    delivery["body"] = body.to_string().into();
+    let ran = hookgate(&["parse", "--json"], delivery.to_string().as_bytes());
+    assert!(!ran.out.trim_end().contains(char::is_control), "{:?}", ran.out);
+    assert_eq!(ran.lines()[0]["events"][0]["text"], text);
+}
+
+#[test]
 fn a_delivery_that_the_component_fails_on_is_named_and_the_others_are_judged() {
     let folder = tempfile::tempdir().unwrap();
     let big = [&b"POST /webhooks/whatsapp HTTP/1.1\r\n\r\n"[..], &vec![b' '; 65 << 20]].concat();

@@ -16,7 +16,7 @@ use comfy_table::{ColumnConstraint, ContentArrangement, Table};
 use serde_json::{Map, Value};
 
 use crate::kapso::{Api, ApiKey, Client, Error, Options, Scope};
-use crate::printable::clean_to;
+use crate::printable::{clean_to, json};
 use crate::secrets::from_env;
 
 const KEY: &str = "KAPSO_API_KEY";
@@ -181,7 +181,7 @@ fn table<const COLUMNS: usize>(header: [&str; COLUMNS], rows: impl IntoIterator<
 
 /// Writes one JSON object on one line.
 pub(super) fn print_json(fields: &Map<String, Value>) -> anyhow::Result<()> {
-    Ok(writeln!(anstream::stdout(), "{}", serde_json::to_string(fields)?)?)
+    Ok(writeln!(anstream::stdout(), "{}", json(fields)?)?)
 }
 
 /// A field for a table: text as it is, numbers as JSON has them, nothing for what is not there.
