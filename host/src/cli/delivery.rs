@@ -1,5 +1,6 @@
 //! Deliveries as people keep them: JSON or raw HTTP, in files or on standard input.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
@@ -89,8 +90,8 @@ pub(super) fn read(files: &[PathBuf]) -> anyhow::Result<Vec<anyhow::Result<Deliv
     Ok(deliveries)
 }
 
-/// These files, with the files of each folder in the order of their names in its place, those that links lead to too. Hidden ones
-/// are left out.
+/// These files, with the files of each folder in the order of their names in its place, each once, those that links lead to too.
+/// Hidden ones are left out.
 pub(super) fn expand(files: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     let is_hidden = |depth: usize, path: &Path| {
         depth > 0 && path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
@@ -101,7 +102,9 @@ pub(super) fn expand(files: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
             expanded.push(file.clone());
             continue;
         }
-        let before = expanded.len();
+        let unreadable = || format!("cannot read {}", file.display());
+        let root = file.canonicalize().with_context(unreadable)?;
+        let mut found = Vec::new();
         let walk = WalkDir::new(file).follow_links(true).sort_by_file_name().into_iter();
         for entry in walk.filter_entry(|entry| !is_hidden(entry.depth(), entry.path())) {
             // A link is followed before it is filtered. What one leads up to is read where it stands.
@@ -110,14 +113,22 @@ pub(super) fn expand(files: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
             {
                 continue;
             }
-            let entry = entry.with_context(|| format!("cannot read {}", file.display()))?;
+            let entry = entry.with_context(unreadable)?;
             if entry.file_type().is_file() {
-                expanded.push(entry.into_path());
+                let path = entry.into_path();
+                // It may be gone meanwhile, which is said when it is opened.
+                found.push((path.canonicalize().unwrap_or_else(|_| path.clone()), path));
             }
         }
-        if expanded.len() == before {
+        if found.is_empty() {
             bail!("{} holds no files", file.display());
         }
+        // What a link leads to is read in its own place if it has one here.
+        let is_own = |real: &Path, path: &Path| path.strip_prefix(file).is_ok_and(|within| root.join(within) == real);
+        let mut seen: HashSet<_> =
+            found.iter().filter(|(real, path)| is_own(real, path)).map(|(real, _)| real.clone()).collect();
+        found.retain(|(real, path)| is_own(real, path) || seen.insert(real.clone()));
+        expanded.extend(found.into_iter().map(|(_, path)| path));
     }
     Ok(expanded)
 }

@@ -254,6 +254,22 @@ fn links_in_a_folder_are_followed_and_what_is_hidden_is_left_out() {
 }
 
 #[test]
+fn a_file_that_a_link_beside_it_leads_to_is_read_once_in_its_own_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    for name in ["1.json", "2.json"] {
+        fs::write(at(name), received()).unwrap();
+    }
+    for (leads_to, link) in [("2.json", "0-latest.json"), (".", "3"), ("1.json", "4.json")] {
+        symlink(leads_to, at(link)).unwrap();
+    }
+    let files = folder.path().to_str().unwrap();
+    let ran = hookgate(&["parse", "--json", files], b"");
+    let found: Vec<_> = ran.lines().iter().map(|line| line["delivery"].clone()).collect();
+    assert_eq!((ran.status, found), (0, vec![json!(format!("{files}/1.json")), json!(format!("{files}/2.json"))]));
+}
+
+#[test]
 fn a_body_that_cannot_be_read_is_said() {
     let input = json!({"headers": {}, "body": "{\"a\": "}).to_string();
     let ran = hookgate(&["parse", "--json"], input.as_bytes());
