@@ -198,7 +198,7 @@ pub(crate) fn set_property(path: &str, value: &str) -> Result<()> {
 }
 
 /// A value that all workers share, and the number that changes with it.
-pub(crate) fn shared(key: &str) -> Result<Option<(Vec<u8>, u32)>> {
+pub(crate) fn shared(key: &[u8]) -> Result<Option<(Vec<u8>, u32)>> {
     let mut cas = 0;
     match bytes("get_shared_data", |data, size| unsafe {
         sys::proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &mut cas)
@@ -211,7 +211,7 @@ pub(crate) fn shared(key: &str) -> Result<Option<(Vec<u8>, u32)>> {
 
 /// Sets a shared value if nobody set it since `cas` was read; says whether that was so. Anybody's value is replaced where
 /// `cas` is 0, and an absent one is set whatever `cas` is.
-pub(crate) fn set_shared(key: &str, value: &[u8], cas: u32) -> Result<bool> {
+pub(crate) fn set_shared(key: &[u8], value: &[u8], cas: u32) -> Result<bool> {
     match check("set_shared_data", unsafe {
         sys::proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), cas)
     }) {
