@@ -59,10 +59,10 @@ pub(super) fn source_at<'g>(gate: &'g Gate, path: &str) -> Option<&'g str> {
     sources.find(|source| Some(source.path.as_str()) == path).map(|source| source.name.as_str())
 }
 
-/// What stands where a delivery should is none. Those after it can be read.
+/// What stands where a delivery should is none, or none that can be sent. Those after it can be read.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}: {expected}", expected = EXPECTED)]
-pub(super) struct Malformed(String);
+#[error("{0}")]
+pub(super) struct Malformed(pub(super) String);
 
 /// All deliveries of these files, in their order, and errors in the places of those that are malformed. `-` is standard input, a
 /// folder all files in it.
@@ -257,7 +257,7 @@ impl Iterator for Stream {
         let found = format!("{}[{}]", self.name, self.number);
         Some(text.and_then(|text| match text.read() {
             Ok(delivery) => Ok(Delivery { found, ..delivery }),
-            Err(error) => Err(error.context(Malformed(found))),
+            Err(error) => Err(error.context(Malformed(format!("{found}: {EXPECTED}")))),
         }))
     }
 }

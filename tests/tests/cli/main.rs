@@ -232,6 +232,17 @@ fn a_malformed_delivery_is_named_and_the_others_are_judged() {
     }
 }
 
+#[test]
+fn a_delivery_that_is_no_request_keeps_no_other_from_being_sent() {
+    let good = received();
+    for wrong in [r#""headers": {"a b": "c"}"#, r#""headers": {"a": "\n"}"#, r#""method": " ", "headers": {}"#] {
+        let input = format!("[{good}, {{{wrong}, \"body\": \"\"}}, {good}]");
+        let ran = hookgate(&["replay", "http://127.0.0.1:1/hook"], input.as_bytes());
+        assert!(ran.status == 2 && ran.err.contains("standard input[2] cannot be sent"), "{wrong}: {}", ran.err);
+        assert!(ran.out.contains("3 read, 3 chosen, 2 sent"), "{wrong}: {}", ran.out);
+    }
+}
+
 /// As Kubernetes mounts a ConfigMap.
 #[test]
 fn links_in_a_folder_are_followed_and_what_is_hidden_is_left_out() {

@@ -57,15 +57,16 @@ impl Sending {
     pub(super) fn ready(&self, delivery: Delivery) -> anyhow::Result<Ready> {
         let found = delivery.found.clone();
         let wrong = || format!("{found} cannot be sent");
+        let malformed = || Malformed(wrong());
         let mut headers = HeaderMap::new();
         for (name, value) in &delivery.headers {
-            let name = HeaderName::try_from(name).with_context(wrong)?;
-            headers.append(name, HeaderValue::try_from(value.as_slice()).with_context(wrong)?);
+            let name = HeaderName::try_from(name).with_context(malformed)?;
+            headers.append(name, HeaderValue::try_from(value.as_slice()).with_context(malformed)?);
         }
         strip_one_hop(&mut headers);
         let unsigned = self.signing.sign(&delivery, &mut headers).with_context(wrong)?;
         Ok(Ready {
-            method: delivery.method.parse().with_context(wrong)?,
+            method: delivery.method.parse().with_context(malformed)?,
             url: self.url(&delivery).with_context(wrong)?,
             headers,
             unsigned,
