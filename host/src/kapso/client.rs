@@ -1,5 +1,6 @@
 //! Calls.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -185,13 +186,13 @@ impl Client {
         }
     }
 
-    /// All items of a list, page by page.
+    /// All items of a list, page by page, each once.
     pub(super) async fn pages(
         &self,
         path: &[&str],
         query: &[(&str, String)],
     ) -> Result<Vec<Map<String, Value>>, Error> {
-        let mut items = Vec::new();
+        let (mut items, mut seen) = (Vec::new(), HashSet::new());
         for page in 1..=MAX_PAGES {
             let mut query = query.to_vec();
             query.push(("page", page.to_string()));
@@ -199,12 +200,13 @@ impl Client {
             let call = Call::get(path, &query);
             let (found, answer) = self.list(&call).await?;
             let last = answer.get("meta").and_then(|meta| meta.get("total_pages")).and_then(Value::as_u64);
-            // Where nobody says how many pages there are, one that comes again is the whole list: it has no pages.
-            if found.is_empty() || last.is_none() && items.ends_with(&found) {
-                return Ok(items);
-            }
-            items.extend(found);
-            if last.is_some_and(|last| u64::from(page) >= last) {
+            let (is_empty, before) = (found.is_empty(), items.len());
+            // What is made meanwhile moves others on to the next page, where they come again.
+            items.extend(found.into_iter().filter(|item| seen.insert(identity(item))));
+            // Where nobody says how many pages there are, one with nothing new is behind the last, or the whole list again: it
+            // has no pages.
+            let ends = last.map_or(items.len() == before, |last| is_empty || u64::from(page) >= last);
+            if ends {
                 return Ok(items);
             }
         }
@@ -311,6 +313,11 @@ impl Client {
 /// Kapso's ids are UUIDs, numbers and words.
 fn is_id(text: &str) -> bool {
     (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+}
+
+/// What tells an item of a list from the others.
+fn identity(item: &Map<String, Value>) -> Value {
+    item.get("id").filter(|id| !id.is_null()).cloned().unwrap_or_else(|| item.clone().into())
 }
 
 fn base(text: &str, api: Api) -> Result<Url, ConfigError> {

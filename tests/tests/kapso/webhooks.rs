@@ -283,12 +283,27 @@ async fn a_list_is_read_to_its_end_also_where_its_pages_are_not_counted() {
     assert_eq!((ran.status, ran.lines().len()), (0, 5), "{}", ran.err);
     assert_eq!(kapso.asked().len(), 4);
 
-    // There are no pages: whichever is asked for, the answer is the whole list.
+    // There are no pages: whichever is asked for, the answer is the whole list, as it is by then.
     let whole = json!({"data": kapso.webhooks()}).to_string();
-    kapso.fails(vec![Fault::Status(200, whole); 2]);
+    let later = whole.replace("2025-07-14", "2025-07-15");
+    kapso.fails([whole, later].map(|list| Fault::Status(200, list)));
     let ran = hookgate(&kapso, &list);
     assert_eq!((ran.status, ran.lines().len()), (0, 5), "{}", ran.err);
     assert_eq!(kapso.asked().len(), 2);
+}
+
+/// Else `sync --prune` would delete it as a second one for the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_moves_to_the_next_page_meanwhile_is_listed_once() {
+    let kapso = Kapso::start().await;
+    let page = |ids: [&str; 2]| {
+        let data = ids.map(|id| json!({"id": id, "url": "https://api.acme.com/"}));
+        Fault::Status(200, json!({"data": data, "meta": {"total_pages": 2}}).to_string())
+    };
+    kapso.fails([page(["3", "2"]), page(["2", "1"])]);
+    let ran = hookgate(&kapso, &["webhooks", "list", "--json"]);
+    let ids: Vec<_> = ran.lines().iter().map(|line| line["id"].clone()).collect();
+    assert_eq!((ran.status, ids), (0, vec![json!("3"), json!("2"), json!("1")]), "{}", ran.err);
 }
 
 #[tokio::test(flavor = "multi_thread")]
