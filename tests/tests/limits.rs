@@ -65,11 +65,10 @@ fn a_body_that_nobody_signed_cannot_take_more_than_it_is_worth() {
     }
 }
 
-#[test]
-fn as_many_updates_as_meta_sends_at_once_go_one_by_one() {
-    let gate = one_by_one();
+/// A forward of as many updates as Meta sends at once, each so many bytes longer than it must be.
+fn updates(longer: usize) -> String {
+    let filler = "x".repeat(longer);
     let status = |number: usize| {
-        let filler = "x".repeat(2500);
         format!(
             r#"{{"id":"wamid.{number}","status":"read","timestamp":"1789395900","recipient_id":"16505551234","biz":"{filler}"}}"#
         )
@@ -79,9 +78,48 @@ fn as_many_updates_as_meta_sends_at_once_go_one_by_one() {
         r#"{{"field":"messages","value":{{"metadata":{{"phone_number_id":"1"}},"statuses":[{}]}}}}"#,
         statuses.join(",")
     );
-    let body = meta(&format!(r#"{{"id":"1","time":1,"changes":[{change}]}}"#));
+    meta(&format!(r#"{{"id":"1","time":1,"changes":[{change}]}}"#))
+}
+
+#[test]
+fn as_many_updates_as_meta_sends_at_once_go_one_by_one() {
+    let (gate, body) = (one_by_one(), updates(2500));
     let Decision::Deliver(delivery) = decide(&gate, &body, &sign(SECRET, body.as_bytes())) else { panic!("genuine") };
     assert_eq!(delivery.dispatches[0].messages.len(), 1000);
+}
+
+#[test]
+fn as_many_updates_as_meta_sends_at_once_go_to_many_targets() {
+    let body = updates(0);
+    for (form, messages) in [("as-received", 1), ("normalized", 1), ("one-per-event", 1000)] {
+        let names: Vec<_> = (0..8).map(|number| format!("t{number}")).collect();
+        let target = |name: &String| (name.clone(), json!({"url": "http://127.0.0.1/", "body": form}));
+        let gate = gate(&json!({
+            "sources": [{"name": "meta", "path": "/hook", "scheme": "meta", "secrets": ["SECRET"]}],
+            "otherwise": {"to": names},
+            "targets": names.iter().map(target).collect::<serde_json::Map<_, _>>(),
+        }));
+        let decision = decide(&gate, &body, &sign(SECRET, body.as_bytes()));
+        let Decision::Deliver(delivery) = decision else { panic!("genuine") };
+        let sent: Vec<_> = delivery.dispatches.iter().map(|dispatch| dispatch.messages.len()).collect();
+        assert_eq!(sent, [messages; 8], "{form}");
+    }
+}
+
+/// Each message says whom it is from.
+#[test]
+fn the_name_of_one_contact_is_not_said_without_end() {
+    let gate = gate(&json!({
+        "sources": [{"name": "meta", "path": "/hook", "scheme": "meta", "secrets": ["SECRET"]}],
+        "otherwise": {"to": ["all"]},
+        "targets": {"all": {"url": "http://127.0.0.1/", "body": "normalized"}},
+    }));
+    let contact = format!(r#"{{"wa_id":"1","profile":{{"name":"{}"}}}}"#, "A".repeat(100_000));
+    let messages = repeated(r#"{"id":"m","from":"1","type":"text"}"#, 1000);
+    let value = format!(r#"{{"metadata":{{"phone_number_id":"1"}},"contacts":[{contact}],"messages":[{messages}]}}"#);
+    let body = meta(&format!(r#"{{"changes":[{{"field":"messages","value":{value}}}]}}"#));
+    let Decision::Deliver(delivery) = decide(&gate, &body, &sign(SECRET, body.as_bytes())) else { panic!("genuine") };
+    assert_eq!(delivery.delivery.events.len(), 1000);
 }
 
 /// Each body of its own would repeat what stands around the events.

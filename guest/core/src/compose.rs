@@ -4,7 +4,7 @@ use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::cut;
+use crate::cut::{self, Scratch};
 use crate::decide::{Request, Route};
 use crate::event::{Delivery, Event, Kind, Span};
 use crate::gate::{Gate, Source, Target};
@@ -147,7 +147,9 @@ impl<'a> Envelope<'_, 'a> {
         if events.is_empty() {
             return Vec::new();
         }
-        if let (BodyForm::OnePerEvent, Some(bodies)) = (target.body, self.alone(events)) {
+        if target.body == BodyForm::OnePerEvent
+            && let Some(bodies) = self.alone(events)
+        {
             let alone = events.iter().zip(bodies);
             return alone.map(|(&event, body)| self.message(target, vec![event], body, routes)).collect();
         }
@@ -157,7 +159,7 @@ impl<'a> Envelope<'_, 'a> {
                 BodyOut::Rewritten(normalize::body(&self.source.name, self.delivery, events, body))
             }
             _ if whole => BodyOut::AsReceived,
-            _ => BodyOut::Rewritten(cut::keep(body, &self.delivery.layout, events)),
+            _ => BodyOut::Rewritten(cut::keep(body, &self.delivery.layout, events, &mut Scratch::default())),
         };
         vec![self.message(target, events.to_vec(), body, routes)]
     }
@@ -168,11 +170,12 @@ impl<'a> Envelope<'_, 'a> {
         let Delivery { batch, events: all, layout, .. } = self.delivery;
         let mut room = usize::try_from(self.gate.limits.body_bytes).unwrap_or(usize::MAX).saturating_mul(ALONE);
         let mut bodies = Vec::with_capacity(events.len());
+        let mut scratch = Scratch::default();
         for &event in events {
             bodies.push(match all.get(event) {
                 Some(item) if batch.is_some() => BodyOut::Part(item.span),
                 Some(_) if all.len() > 1 => {
-                    let body = cut::keep(self.request.body, layout, &[event]);
+                    let body = cut::keep(self.request.body, layout, &[event], &mut scratch);
                     // Each of the others is cut out, which takes time.
                     room = room.checked_sub(body.len().saturating_add(all.len()))?;
                     BodyOut::Rewritten(body)
@@ -235,6 +238,8 @@ impl<'a> Envelope<'_, 'a> {
     fn describe_rewritten(&self, headers: &mut Headers, target: &Target, events: &[usize], body: &BodyOut) {
         if target.body == BodyForm::Normalized {
             headers.replace("content-type", Some("application/json"));
+            // It is of no version of Kapso's.
+            headers.replace(PAYLOAD_VERSION, None);
         }
         if self.delivery.kind != Kind::Meta {
             headers.replace(EVENT, self.common(events, |event| event.name.as_deref()));

@@ -2,46 +2,60 @@
 
 use alloc::collections::BinaryHeap;
 use alloc::string::ToString;
-use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::event::Span;
 use crate::parse::{Layout, Member};
 
+/// What one cut needs beside the new body, and leaves to the next: a body may be cut as often as it has events, and a plugin's memory
+/// is not given back before its call ends.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    is_kept: Vec<bool>,
+    edits: Vec<Edit>,
+}
+
+/// From where to where something goes, and whether the number of events takes its place.
+type Edit = (usize, usize, bool);
+
 /// The body with only the events in `keep`. An element of an array goes when none of its events is kept; the number in
 /// `batch_info.size` is corrected.
-pub(crate) fn keep(body: &[u8], layout: &Layout, keep: &[usize]) -> Vec<u8> {
+pub(crate) fn keep(body: &[u8], layout: &Layout, keep: &[usize], scratch: &mut Scratch) -> Vec<u8> {
+    let Scratch { is_kept, edits } = scratch;
     let size = keep.len().to_string();
-    let mut is_kept = vec![false; keep.iter().max().map_or(0, |last| last.saturating_add(1))];
+    is_kept.clear();
+    is_kept.resize(keep.iter().max().map_or(0, |last| last.saturating_add(1)), false);
     for event in keep {
         if let Some(is_kept) = is_kept.get_mut(*event) {
             *is_kept = true;
         }
     }
     let kept = |member: &Member| member.events.clone().any(|event| is_kept.get(event) == Some(&true));
-    let mut edits: BinaryHeap<(usize, usize, &[u8])> = BinaryHeap::new();
+    edits.clear();
+    let mut heap = BinaryHeap::from(core::mem::take(edits));
     for array in &layout.arrays {
-        edits.extend(removals(array, &kept).map(|span| (span.start, span.end, &[][..])));
+        heap.extend(removals(array, &kept).map(|span| (span.start, span.end, false)));
     }
-    edits.extend(layout.batch_size.map(|span| (span.start, span.end, size.as_bytes())));
+    heap.extend(layout.batch_size.map(|span| (span.start, span.end, true)));
+    *edits = heap.into_sorted_vec();
 
     // What stands within a removed part goes with that.
     let mut at = 0;
-    let mut edits = edits.into_sorted_vec();
     edits.retain(|(start, end, _)| {
         let stands = *start >= at;
         at = if stands { *end } else { at };
         stands
     });
     // There may be as many bodies as events: none takes more room than it needs.
-    let less = |left: usize, (start, end, text): &(usize, usize, &[u8])| {
-        left.saturating_sub(end.saturating_sub(*start)).saturating_add(text.len())
+    let text = |is_size: bool| if is_size { size.as_bytes() } else { &[] };
+    let less = |left: usize, (start, end, is_size): &Edit| {
+        left.saturating_sub(end.saturating_sub(*start)).saturating_add(text(*is_size).len())
     };
     let mut out = Vec::with_capacity(edits.iter().fold(body.len(), less));
     let mut at = 0;
-    for (start, end, text) in edits {
+    for (start, end, is_size) in edits.iter().copied() {
         out.extend_from_slice(body.get(at..start).unwrap_or_default());
-        out.extend_from_slice(text);
+        out.extend_from_slice(text(is_size));
         at = end;
     }
     out.extend_from_slice(body.get(at..).unwrap_or_default());

@@ -241,7 +241,7 @@ impl<'a> Change<'a> {
         for (_, mut list) in lists {
             for (happening, _) in &mut list {
                 if let Happening::Received(message) = happening {
-                    message.contact_name = name(&contacts, message.from);
+                    message.contact_name = name(&contacts, message.from).and_then(JsonStr::short);
                 }
             }
             self.arrays.push(list.iter().map(|(_, span)| *span).collect());
