@@ -243,7 +243,9 @@ impl Said<'_> {
             return Whose::default();
         }
         let Named { mut phone_numbers, messages, .. } = Named::read(body);
-        let is_message = |event: &Event<'_>| event.direction.is_some() || event.message_id.is_some();
+        let is_message = |event: &Event<'_>| {
+            [&event.direction, &event.message_id, &event.message_type, &event.text].into_iter().any(Option::is_some)
+        };
         let events = &self.delivery.events;
         if events.iter().any(|event| event.phone_number_id.is_none() && is_message(event)) {
             phone_numbers.push(Text::Borrowed(""));
