@@ -36,22 +36,24 @@ pub(crate) fn keep(body: &[u8], layout: &Layout, keep: &[usize], scratch: &mut S
     for array in &layout.arrays {
         heap.extend(removals(array, &kept).map(|span| (span.start, span.end, false)));
     }
-    heap.extend(layout.batch_size.map(|span| (span.start, span.end, true)));
+    if let Some(span) = layout.batch_size {
+        heap.push((span.start, span.end, true));
+    }
     *edits = heap.into_sorted_vec();
 
-    // What stands within a removed part goes with that.
-    let mut at = 0;
-    edits.retain(|(start, end, _)| {
+    let text = |is_size: bool| if is_size { size.as_bytes() } else { &[] };
+    // There may be as many bodies as events: none takes more room than it needs.
+    let (mut at, mut room) = (0, body.len());
+    edits.retain(|(start, end, is_size)| {
+        // What stands within a removed part goes with that.
         let stands = *start >= at;
-        at = if stands { *end } else { at };
+        if stands {
+            at = *end;
+            room = room.saturating_sub(end.saturating_sub(*start)).saturating_add(text(*is_size).len());
+        }
         stands
     });
-    // There may be as many bodies as events: none takes more room than it needs.
-    let text = |is_size: bool| if is_size { size.as_bytes() } else { &[] };
-    let less = |left: usize, (start, end, is_size): &Edit| {
-        left.saturating_sub(end.saturating_sub(*start)).saturating_add(text(*is_size).len())
-    };
-    let mut out = Vec::with_capacity(edits.iter().fold(body.len(), less));
+    let mut out = Vec::with_capacity(room);
     let mut at = 0;
     for (start, end, is_size) in edits.iter().copied() {
         out.extend_from_slice(body.get(at..start).unwrap_or_default());

@@ -244,7 +244,10 @@ impl Said<'_> {
         }
         let Named { mut phone_numbers, messages, .. } = Named::read(body);
         let is_message = |event: &Event<'_>| {
-            [&event.direction, &event.message_id, &event.message_type, &event.text].into_iter().any(Option::is_some)
+            event.direction.is_some()
+                || event.message_id.is_some()
+                || event.message_type.is_some()
+                || event.text.is_some()
         };
         let events = &self.delivery.events;
         if events.iter().any(|event| event.phone_number_id.is_none() && is_message(event)) {

@@ -176,8 +176,10 @@ impl<'a> Entries<'a> {
             return Err(ParseError::TooManyEvents(max_events));
         }
         let mut contradictions = Vec::new();
-        if let Some(claimed) = claims.event {
-            contradictions.push(contradiction(http::EVENT, claimed, "a Meta forward"));
+        for (header, claimed) in [(http::EVENT, claims.event), (http::PAYLOAD_VERSION, claims.version)] {
+            if let Some(claimed) = claimed {
+                contradictions.push(contradiction(header, claimed, "a Meta forward"));
+            }
         }
         check_batch(&mut contradictions, claims, None);
         let mut events = self.events;

@@ -11,7 +11,7 @@ use crate::json::same;
 /// What the headers say; none of it is signed.
 pub(super) struct Claims<'a> {
     pub(super) event: Option<&'a str>,
-    version: Option<&'a str>,
+    pub(super) version: Option<&'a str>,
     batch: Option<&'a str>,
     batch_size: Option<&'a str>,
 }
