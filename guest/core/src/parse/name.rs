@@ -53,8 +53,8 @@ const MESSAGE_EVENTS: [&str; 5] = [
 pub(super) fn resolve<'a>(claims: &Claims<'a>, signed: Option<Text<'a>>, first: &Item<'a>) -> Resolved<'a> {
     let mut contradictions = Vec::new();
     let implied = first.implied_name();
-    // A message's direction and status are signed as well, and say more than a name that nobody knows.
-    let signed = signed.filter(|signed| implied.is_none() || kind_of(signed) != Kind::Unknown);
+    // Events' names have dots. A word without one says less than the direction and status of a message, which are signed as well.
+    let signed = signed.filter(|signed| implied.is_none() || signed.as_bytes().contains(&b'.'));
     let (name, origin) = match (claims.event, signed, implied) {
         (claimed, Some(signed), _) => {
             if let Some(claimed) = claimed.filter(|claimed| *claimed != signed) {
